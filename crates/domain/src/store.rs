@@ -1,0 +1,426 @@
+//! What a store promises: a durable journal, and an index merged from it.
+//!
+//! Two laws hold for every implementation, and its conformance suite (`testkit::store`) tries to
+//! break them:
+//!
+//! * **Accept means flushed.** [`Journal::append`] answers after its events, dead letters and
+//!   cursor are on disk, all of them in one transaction. Example: a reader appends ten events and
+//!   the cursor behind them; after a power cut either all eleven are there, or none.
+//! * **Effect and acknowledgement are one transaction.** [`Claimed::settle`] merges an event's
+//!   effect and removes the event from the journal, or does neither. Example: a `kill -9` between
+//!   the two statements leaves the event waiting and the index untouched.
+
+use crate::{
+    ChangeSet, Collection, Did, Effect, EntityId, Event, EventId, EventType, Origin, Priority,
+    Stage, Tid,
+    fact::{AttestationFact, EntityFact, RelationshipFact},
+    records::EntityType,
+};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// Why a store could not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// It may work later: locked, disk full, unreachable. The text is for operators.
+    #[error("the database cannot be used at the moment: {0}")]
+    Unavailable(String),
+    /// The database was written by a newer version of this program.
+    #[error(
+        "the database has schema version {found}, this program knows up to {known}: use the newer program that made it, or another data directory"
+    )]
+    Newer {
+        /// Version of the schema found.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// What is stored cannot be read: damage, or a bug.
+    #[error("the database holds something that cannot be read: {0}")]
+    Corrupt(String),
+    /// The store is closing.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Why events were not accepted. Nothing of the intake is stored then.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    /// An `event_id` was used before, for something else.
+    #[error("the event_id of item {index} was used before with another body")]
+    Conflict {
+        /// Which of the events, from 0.
+        index: usize,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How far a source has been read: the position behind the last event that is in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// Which source: `jetstream:wss://…`, `file:3f…`.
+    pub source: String,
+    /// Its own measure: microseconds, a sequence, an offset in bytes. Never goes back.
+    pub position: u64,
+}
+
+/// An input that could not become an event, kept as it came.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// Names it among the dead letters; the same input gives the same name.
+    pub event_id: EventId,
+    /// What it would have been, if that is known.
+    pub event_type: Option<EventType>,
+    /// Who caused it, if that is known.
+    pub did: Option<Did>,
+    /// The bytes, cut to [`Rejected::MAX_RAW`].
+    pub raw: Vec<u8>,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+impl Rejected {
+    /// Bytes kept of an input at most.
+    pub const MAX_RAW: usize = 64 * 1024;
+    /// Inputs kept of one DID at most; the rest is counted.
+    pub const MAX_PER_DID: usize = 1000;
+}
+
+/// What is accepted together, in one transaction.
+#[derive(Debug, Clone, Default)]
+pub struct Intake {
+    /// Events, valid, in order.
+    pub events: Vec<Event>,
+    /// Inputs that were not.
+    pub rejected: Vec<Rejected>,
+    /// Where the source stands once these are in.
+    pub cursor: Option<Cursor>,
+}
+
+/// What became of an event at accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// It is in the journal.
+    Accepted,
+    /// It had been accepted before; nothing was stored.
+    Duplicate,
+}
+
+/// How many events to claim of each priority (indexed by [`Priority`]).
+pub type Quota = [usize; 4];
+
+/// What waits in the journal, from memory: cheap to ask.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depths {
+    /// Ready or in hand, by priority: what counts against the capacity.
+    pub ready: [usize; 4],
+    /// Their payloads together, bytes.
+    pub bytes: usize,
+    /// Waiting for a retry.
+    pub scheduled: usize,
+    /// Accept time of the oldest one that is ready, if any.
+    pub oldest: Option<Timestamp>,
+}
+
+/// What becomes of a claimed event.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// Merge the effect; the event is done.
+    Apply(Effect),
+    /// Put it back, to be claimed again from `due` on; `failed` counts it as an attempt.
+    Later {
+        /// When.
+        due: Timestamp,
+        /// Whether that was an attempt that failed, and why.
+        failed: Option<String>,
+    },
+    /// To the dead letters.
+    Bury {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A verdict on the `index`-th event of a claim, with the stages to remember.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Position in [`Claimed::events`].
+    pub index: usize,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// What was done so far; kept with an event that stays or dies.
+    pub stages: Vec<Stage>,
+}
+
+/// Events in the hands of one worker. Dropped, the unsettled ones are ready again.
+#[async_trait]
+pub trait Claimed: Send {
+    /// What was claimed, highest priority first.
+    fn events(&self) -> &[Arc<Event>];
+
+    /// Carries out the verdicts, all of them or none, in one transaction with the removal from the
+    /// journal. Answers with the number of the last change of that commit (changes come out of
+    /// [`Store::changes`] in that order).
+    ///
+    /// May be called again for the rest; an event that is settled is not settled again.
+    async fn settle(&mut self, settlements: Vec<Settlement>) -> Result<u64, StoreError>;
+}
+
+/// A durable queue of events, by priority.
+#[async_trait]
+pub trait Journal: Send + Sync + 'static {
+    /// Accepts: one transaction, flushed. One receipt for each event, in order.
+    async fn append(&self, intake: Intake) -> Result<Vec<Receipt>, AppendError>;
+
+    /// Claims up to `quota` events, oldest first within a priority. `None` when there are none.
+    async fn claim(&self, quota: Quota) -> Result<Option<Box<dyn Claimed>>, StoreError>;
+
+    /// Makes scheduled events whose time has come ready, and answers with the next time one will.
+    async fn wake(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Waits until there may be something to claim.
+    async fn ready(&self);
+
+    /// What waits, from memory.
+    fn depths(&self) -> Depths;
+
+    /// How far a source has been read.
+    async fn cursor(&self, source: &str) -> Result<Option<u64>, StoreError>;
+
+    /// Where an event is, if the journal, the dead letters or the memory of accepted ones know.
+    async fn find(&self, id: &EventId) -> Result<Option<Whereabouts>, StoreError>;
+
+    /// Dead letters, newest first.
+    async fn dead_letters(&self, filter: DeadFilter) -> Result<DeadPage, StoreError>;
+
+    /// Forgets what need not be remembered any more: identities of events accepted before
+    /// `accepted_before`. Works in small steps; answers how many are gone.
+    async fn prune(&self, accepted_before: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// Where an event is.
+#[derive(Debug, Clone)]
+pub enum Whereabouts {
+    /// In the journal.
+    Waiting {
+        /// The event.
+        event: Arc<Event>,
+        /// When it is tried again, if it waits for that.
+        due: Option<Timestamp>,
+    },
+    /// Applied; only its identity is remembered.
+    Done {
+        /// When it was accepted.
+        accepted_at: Timestamp,
+    },
+    /// Among the dead letters.
+    Dead(Box<DeadLetter>),
+}
+
+/// An event or an input that is given up.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Its number among the dead letters.
+    pub id: i64,
+    /// The event's name.
+    pub event_id: EventId,
+    /// What it was, if known.
+    pub event_type: Option<EventType>,
+    /// Who caused it, if known.
+    pub did: Option<Did>,
+    /// How urgent it was.
+    pub priority: Priority,
+    /// Attempts that failed.
+    pub retry_count: u32,
+    /// When it was accepted or came.
+    pub accepted_at: Timestamp,
+    /// When it was given up.
+    pub died_at: Timestamp,
+    /// What was done.
+    pub stages: Vec<Stage>,
+    /// Why it was given up.
+    pub last_error: String,
+    /// Its payload, or the raw input as it came.
+    pub payload: Vec<u8>,
+    /// Where it came from: api, jetstream, file.
+    pub origin: String,
+}
+
+/// Which dead letters.
+#[derive(Debug, Clone, Default)]
+pub struct DeadFilter {
+    /// Only of this type.
+    pub event_type: Option<EventType>,
+    /// Only caused by this DID.
+    pub did: Option<Did>,
+    /// Only given up at or after.
+    pub since: Option<Timestamp>,
+    /// Only with a smaller [`DeadLetter::id`]: what follows a page.
+    pub before: Option<i64>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A page of dead letters.
+#[derive(Debug, Clone, Default)]
+pub struct DeadPage {
+    /// All that match, on every page.
+    pub count: u64,
+    /// Inputs that were only counted, because their DID had too many.
+    pub uncounted: u64,
+    /// This page.
+    pub letters: Vec<DeadLetter>,
+    /// There are more behind the last one.
+    pub more: bool,
+}
+
+/// An entity as the index has it.
+#[derive(Debug, Clone)]
+pub struct EntityRow {
+    /// Its number.
+    pub id: EntityId,
+    /// Its DID.
+    pub did: Did,
+    /// The handle last heard of. Not verified.
+    pub handle: Option<String>,
+    /// Its profile, if it has a live one.
+    pub profile: Option<ProfileRow>,
+    /// The first live statement that names it, or its profile's date.
+    pub created_at: Option<Timestamp>,
+    /// The newest revision of what names it.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// A profile, from a record or made through the API.
+#[derive(Debug, Clone)]
+pub struct ProfileRow {
+    /// What to call it.
+    pub name: String,
+    /// What it is.
+    pub entity_type: EntityType,
+    /// In its own words.
+    pub bio: Option<String>,
+    /// Where its picture is.
+    pub avatar_url: Option<String>,
+    /// Its own claim.
+    pub verified: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The record's CID; `None` when it was made through the API.
+    pub cid: Option<String>,
+}
+
+/// A live record as the index has it.
+#[derive(Debug, Clone)]
+pub struct RecordRow {
+    /// The repo.
+    pub owner: EntityId,
+    /// Its key.
+    pub rkey: Tid,
+    /// Its CID.
+    pub cid: String,
+    /// The revision that wrote it.
+    pub rev: Tid,
+    /// The canonical record, JSON text.
+    pub body: String,
+    /// It was proven against the repo's signature.
+    pub verified: bool,
+    /// When this index merged it.
+    pub indexed_at: Timestamp,
+}
+
+/// Takes the facts of a whole store, one by one, entities first.
+pub trait FactSink: Send {
+    /// How many facts will come, roughly: for a progress bar.
+    fn expect(&mut self, _facts: u64) {}
+    /// An entity.
+    fn entity(&mut self, fact: EntityFact);
+    /// A relationship.
+    fn relationship(&mut self, fact: RelationshipFact);
+    /// An attestation.
+    fn attestation(&mut self, fact: AttestationFact);
+}
+
+/// What can be asked of the index.
+#[async_trait]
+pub trait Index: Send + Sync + 'static {
+    /// Gives every live fact to `sink` from one consistent view; answers with that view's change
+    /// number.
+    async fn facts(&self, sink: Box<dyn FactSink>) -> Result<(u64, Box<dyn FactSink>), StoreError>;
+
+    /// An entity by its DID: any that was ever named. Whether it exists is the graph's to say.
+    async fn entity(&self, did: &str) -> Result<Option<EntityRow>, StoreError>;
+
+    /// Entities by number; those unknown are left out.
+    async fn entities(&self, ids: &[EntityId]) -> Result<Vec<EntityRow>, StoreError>;
+
+    /// The entity that most recently was heard to have this handle.
+    async fn entity_by_handle(&self, handle: &str) -> Result<Option<EntityRow>, StoreError>;
+
+    /// Numbers of entities whose name, handle or DID has a word that starts with each word of
+    /// `query` (all of them without one), greater than `after`, in ascending order.
+    async fn search(
+        &self,
+        query: Option<&str>,
+        after: Option<EntityId>,
+        limit: usize,
+    ) -> Result<Vec<EntityId>, StoreError>;
+
+    /// A live record.
+    async fn record(
+        &self,
+        owner: EntityId,
+        collection: Collection,
+        rkey: Tid,
+    ) -> Result<Option<RecordRow>, StoreError>;
+
+    /// Every row that a merge decides about, as text, in a fixed order: two stores with the same
+    /// records have the same dump. Accept times, the journal and dead letters are not in it. For
+    /// tests and `rhiz doctor`.
+    async fn dump(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Rows: entities, live records, tombstones, dead letters, journal.
+    async fn counts(&self) -> Result<Counts, StoreError>;
+}
+
+/// How many rows there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// DIDs ever named.
+    pub entities: u64,
+    /// Live relationship records.
+    pub relationships: u64,
+    /// Live attestations.
+    pub attestations: u64,
+    /// Live profiles.
+    pub profiles: u64,
+    /// Every record row, tombstones too.
+    pub records: u64,
+    /// Events in the journal.
+    pub journal: u64,
+    /// Dead letters.
+    pub dead_letters: u64,
+}
+
+/// A whole store.
+#[async_trait]
+pub trait Store: Journal + Index {
+    /// The changes of every commit, in the order of commits. Can be taken once.
+    fn changes(&self) -> Option<ChangeReceiver>;
+
+    /// Whether it can be written and read now.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Finishes what is being written, and closes.
+    async fn close(&self);
+}
+
+/// Where changes come out, in order, for a thread of its own. Ends when the store is closed.
+pub type ChangeReceiver = std::sync::mpsc::Receiver<ChangeSet>;
