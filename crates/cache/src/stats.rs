@@ -1,0 +1,322 @@
+//! What the cache counts, per tier and per namespace. Kept in this process only, never in the
+//! cache itself.
+//!
+//! One lookup is counted once overall: as a hit (of the tier that had it), as a miss, or as a
+//! "none" hit. A tier counts what it was asked: a lookup that memory missed and Redis answered is
+//! a miss of the memory tier, a hit of the Redis tier, and one hit overall.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Counters are spread over this many cache lines, so that threads seldom meet.
+const STRIPES: usize = 8;
+/// Every n-th hit of the memory tier is timed: reading the clock twice costs as much as the hit.
+pub(crate) const SAMPLE: u64 = 64;
+/// Buckets of a latency histogram: bucket `i` holds `2^i..2^(i+1)` ns.
+const BUCKETS: usize = 40;
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Count {
+    Hits,
+    Misses,
+    NoneHits,
+    NoneMisses,
+    StaleHits,
+    Hidden,
+    Coalesced,
+    Refreshes,
+    Sets,
+    Deletes,
+    Invalidations,
+    Evictions,
+    BadValues,
+    Refused,
+    Errors,
+}
+const COUNTS: usize = Count::Errors as usize + 1;
+
+/// Which counters: a tier, or the lookup as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Scope {
+    Overall,
+    Memory,
+    Redis,
+}
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe([AtomicU64; COUNTS]);
+
+#[derive(Debug, Default)]
+struct Gauges {
+    keys: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Statistics {
+    names: Vec<String>,
+    /// `(scope, namespace, stripe)`.
+    counters: Vec<Stripe>,
+    /// Of the memory tier, by namespace.
+    gauges: Vec<Gauges>,
+    latency: [Histogram; 3],
+}
+
+#[derive(Debug)]
+struct Histogram([AtomicU64; BUCKETS]);
+
+thread_local! {
+    static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+static NEXT_STRIPE: AtomicUsize = AtomicUsize::new(0);
+
+fn stripe() -> usize {
+    STRIPE.with(|s| {
+        if s.get() == usize::MAX {
+            s.set(NEXT_STRIPE.fetch_add(1, Ordering::Relaxed) % STRIPES);
+        }
+        s.get()
+    })
+}
+
+impl Statistics {
+    pub(crate) fn new(namespaces: &[String]) -> Self {
+        let mut names = namespaces.to_vec();
+        names.push("other".to_owned());
+        let mut counters = Vec::new();
+        counters.resize_with(3 * names.len() * STRIPES, Stripe::default);
+        let mut gauges = Vec::new();
+        gauges.resize_with(names.len(), Gauges::default);
+        let latency =
+            std::array::from_fn(|_| Histogram(std::array::from_fn(|_| AtomicU64::new(0))));
+        Self { names, counters, gauges, latency }
+    }
+
+    /// The number of the namespace a key belongs to.
+    pub(crate) fn namespace(&self, key: &str) -> u16 {
+        let other = self.names.len() - 1;
+        let key = key.as_bytes();
+        let found = self.names[..other].iter().position(|name| {
+            let name = name.as_bytes();
+            key.len() > name.len() && key[name.len()] == b':' && key.starts_with(name)
+        });
+        // At most 64 namespaces are configured.
+        u16::try_from(found.unwrap_or(other)).unwrap_or(0)
+    }
+
+    fn at(&self, scope: Scope, namespace: u16, stripe: usize) -> &Stripe {
+        &self.counters
+            [(scope as usize * self.names.len() + usize::from(namespace)) * STRIPES + stripe]
+    }
+
+    /// Counts one; answers with this stripe's count before it.
+    pub(crate) fn count(&self, scope: Scope, namespace: u16, what: Count) -> u64 {
+        self.at(scope, namespace, stripe()).0[what as usize].fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn stored(&self, namespace: u16, bytes: u64) {
+        let gauges = &self.gauges[usize::from(namespace)];
+        gauges.keys.fetch_add(1, Ordering::Relaxed);
+        gauges.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn dropped(&self, namespace: u16, bytes: u64) {
+        let gauges = &self.gauges[usize::from(namespace)];
+        gauges.keys.fetch_sub(1, Ordering::Relaxed);
+        gauges.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn took(&self, scope: Scope, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let bucket = (nanos.ilog2() as usize).min(BUCKETS - 1);
+        self.latency[scope as usize].0[bucket].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn counts(&self, scope: Scope, namespace: u16) -> Counts {
+        let sum = |what: Count| {
+            (0..STRIPES)
+                .map(|s| self.at(scope, namespace, s).0[what as usize].load(Ordering::Relaxed))
+                .sum()
+        };
+        Counts {
+            hits: sum(Count::Hits),
+            misses: sum(Count::Misses),
+            none_hits: sum(Count::NoneHits),
+            none_misses: sum(Count::NoneMisses),
+            stale_hits: sum(Count::StaleHits),
+            hidden: sum(Count::Hidden),
+            coalesced: sum(Count::Coalesced),
+            refreshes: sum(Count::Refreshes),
+            sets: sum(Count::Sets),
+            deletes: sum(Count::Deletes),
+            invalidations: sum(Count::Invalidations),
+            evictions: sum(Count::Evictions),
+            bad_values: sum(Count::BadValues),
+            refused: sum(Count::Refused),
+            errors: sum(Count::Errors),
+            keys: 0,
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn scope(&self, scope: Scope) -> ScopeStats {
+        let mut namespaces = Vec::with_capacity(self.names.len());
+        let mut total = Counts::default();
+        for (i, name) in self.names.iter().enumerate() {
+            let mut counts = self.counts(scope, u16::try_from(i).unwrap_or(0));
+            if scope == Scope::Memory {
+                counts.keys = self.gauges[i].keys.load(Ordering::Relaxed);
+                counts.bytes = self.gauges[i].bytes.load(Ordering::Relaxed);
+            }
+            total.add(&counts);
+            namespaces.push((name.clone(), counts));
+        }
+        let histogram = &self.latency[scope as usize];
+        ScopeStats {
+            total,
+            namespaces,
+            latency_p50: histogram.quantile(0.5),
+            latency_p99: histogram.quantile(0.99),
+        }
+    }
+}
+
+impl Histogram {
+    /// Upper edge of the bucket in which the quantile lies; `None` before the first measurement.
+    fn quantile(&self, q: f64) -> Option<Duration> {
+        let counts: Vec<u64> = self.0.iter().map(|c| c.load(Ordering::Relaxed)).collect();
+        let total: u64 = counts.iter().sum();
+        if total == 0 {
+            return None;
+        }
+        let rank = ((total as f64 * q).ceil() as u64).max(1);
+        let mut seen = 0;
+        let bucket = counts.iter().position(|c| {
+            seen += c;
+            seen >= rank
+        })?;
+        Some(Duration::from_nanos(2u64 << bucket))
+    }
+}
+
+/// Counts since the start. Keys and bytes are of now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lookups answered with a value.
+    pub hits: u64,
+    /// Lookups not answered, of whatever reason.
+    pub misses: u64,
+    /// Lookups answered with a stored "there is nothing".
+    pub none_hits: u64,
+    /// Misses whose computation then said "there is nothing".
+    pub none_misses: u64,
+    /// Misses that found a value past its time to live.
+    pub stale_hits: u64,
+    /// Misses that found a value which an invalidation covers.
+    pub hidden: u64,
+    /// Callers that waited for another's computation.
+    pub coalesced: u64,
+    /// Computations forced by the caller; not counted as misses.
+    pub refreshes: u64,
+    /// Values stored.
+    pub sets: u64,
+    /// Keys removed by `delete`.
+    pub deletes: u64,
+    /// Keys and patterns of this namespace that were invalidated. Tags have no namespace; they
+    /// are counted in `other`.
+    pub invalidations: u64,
+    /// Values pushed out for want of room.
+    pub evictions: u64,
+    /// Values of another type, truncated, from another version or under a wrong key: misses.
+    pub bad_values: u64,
+    /// Values not stored: too large, time to live 0, or refused by Redis.
+    pub refused: u64,
+    /// Commands that failed or did not answer in time.
+    pub errors: u64,
+    /// Values held.
+    pub keys: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Counts {
+    /// Hits per lookup, "none" answers and forced refreshes apart; `None` before the first.
+    #[must_use]
+    pub fn hit_rate(&self) -> Option<f64> {
+        let lookups = (self.hits + self.misses).saturating_sub(self.none_misses);
+        (lookups > 0).then(|| self.hits as f64 / lookups as f64)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.none_hits += other.none_hits;
+        self.none_misses += other.none_misses;
+        self.stale_hits += other.stale_hits;
+        self.hidden += other.hidden;
+        self.coalesced += other.coalesced;
+        self.refreshes += other.refreshes;
+        self.sets += other.sets;
+        self.deletes += other.deletes;
+        self.invalidations += other.invalidations;
+        self.evictions += other.evictions;
+        self.bad_values += other.bad_values;
+        self.refused += other.refused;
+        self.errors += other.errors;
+        self.keys += other.keys;
+        self.bytes += other.bytes;
+    }
+}
+
+/// Counts of one tier, or of lookups as a whole.
+#[derive(Debug, Clone)]
+pub struct ScopeStats {
+    /// Over all namespaces.
+    pub total: Counts,
+    /// By namespace, in configured order, `other` last.
+    pub namespaces: Vec<(String, Counts)>,
+    /// Half of the lookups took no longer (upper edge of a power of two; every 64th hit of the
+    /// memory tier is timed).
+    pub latency_p50: Option<Duration>,
+    /// 99 of 100 lookups took no longer.
+    pub latency_p99: Option<Duration>,
+}
+
+/// Everything that is counted.
+#[derive(Debug, Clone)]
+pub struct CacheStats {
+    /// Every lookup once.
+    pub overall: ScopeStats,
+    /// The memory tier, when there is one.
+    pub memory: Option<ScopeStats>,
+    /// The Redis tier, when there is one. Its keys and bytes are those of the whole Redis
+    /// database at the last probe.
+    pub redis: Option<RedisStats>,
+    /// Records of invalidation applied by this node.
+    pub invalidations: u64,
+}
+
+/// What is counted of Redis besides lookups.
+#[derive(Debug, Clone)]
+pub struct RedisStats {
+    /// Lookups and writes.
+    pub scope: ScopeStats,
+    /// It answers.
+    pub up: bool,
+    /// Connections that were given up.
+    pub outages: u64,
+    /// Lookups that went past it because it was out.
+    pub bypassed: u64,
+    /// Writes that wait for its return.
+    pub queued: usize,
+    /// Times the whole namespace was cleared (overflow, flush, restart, failover).
+    pub epochs: u64,
+    /// Time from noticing the last outage to serving again.
+    pub last_recovery: Option<Duration>,
+}

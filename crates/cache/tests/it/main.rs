@@ -1,0 +1,3 @@
+//! The cache as its users see it.
+
+mod memory;
