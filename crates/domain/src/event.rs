@@ -251,3 +251,37 @@ pub struct Stage {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ms: Option<f64>,
 }
+
+impl Event {
+    /// What makes two events the same: SHA-256 over type, DID and payload, however the payload's
+    /// keys are ordered or spaced.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        use sha2::{Digest, Sha256};
+        let mut hash = Sha256::new();
+        hash.update(self.event_type.as_str());
+        hash.update([0]);
+        hash.update(self.did.as_str());
+        hash.update([0]);
+        match serde_json::from_str(self.payload.get()) {
+            Ok(mut value) => {
+                sort_keys(&mut value);
+                hash.update(value.to_string());
+            }
+            // Not JSON: validation refuses it, but two of them still compare.
+            Err(_) => hash.update(self.payload.get()),
+        }
+        hash.finalize().into()
+    }
+}
+
+fn sort_keys(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(map) => {
+            map.sort_keys();
+            map.values_mut().for_each(sort_keys);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(sort_keys),
+        _ => {}
+    }
+}

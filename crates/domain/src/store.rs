@@ -119,14 +119,24 @@ pub type Quota = [usize; 4];
 /// What waits in the journal, from memory: cheap to ask.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depths {
-    /// Ready or in hand, by priority: what counts against the capacity.
-    pub ready: [usize; 4],
-    /// Their payloads together, bytes.
+    /// Ready to be claimed, by priority.
+    pub claimable: [usize; 4],
+    /// Claimed and not settled; without retries, which take no part of the capacity.
+    pub in_hand: usize,
+    /// The payloads of both together, bytes.
     pub bytes: usize,
     /// Waiting for a retry.
     pub scheduled: usize,
     /// Accept time of the oldest one that is ready, if any.
     pub oldest: Option<Timestamp>,
+}
+
+impl Depths {
+    /// What counts against the capacity.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.claimable.iter().sum::<usize>() + self.in_hand
+    }
 }
 
 /// What becomes of a claimed event.
@@ -159,6 +169,17 @@ pub struct Settlement {
     pub stages: Vec<Stage>,
 }
 
+/// Nothing of a settlement was carried out.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct SettleError {
+    /// Why.
+    #[source]
+    pub error: StoreError,
+    /// What was to be done, given back: it can be tried again.
+    pub settlements: Vec<Settlement>,
+}
+
 /// Events in the hands of one worker. Dropped, the unsettled ones are ready again.
 #[async_trait]
 pub trait Claimed: Send {
@@ -170,7 +191,7 @@ pub trait Claimed: Send {
     /// [`Store::changes`] in that order).
     ///
     /// May be called again for the rest; an event that is settled is not settled again.
-    async fn settle(&mut self, settlements: Vec<Settlement>) -> Result<u64, StoreError>;
+    async fn settle(&mut self, settlements: Vec<Settlement>) -> Result<u64, SettleError>;
 }
 
 /// A durable queue of events, by priority.

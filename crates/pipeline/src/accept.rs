@@ -1,0 +1,192 @@
+//! Accepting: is there room, is it valid, and into the journal.
+//!
+//! Law: an answer that says "accepted" is given after the event is on disk. A submission is
+//! accepted as a whole or not at all.
+
+use crate::{Ended, Pipeline, gate::Refused};
+use rhiz_domain::{
+    Did, Event, EventId, EventType, Invalid, Origin, Priority, payload,
+    store::{AppendError, Intake, Receipt, StoreError},
+};
+use serde_json::{Value, value::RawValue};
+use std::sync::atomic::Ordering;
+use tokio::sync::oneshot;
+
+/// An event as somebody submits it.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// What happened.
+    pub event_type: EventType,
+    /// Who caused it.
+    pub did: Did,
+    /// A JSON object.
+    pub payload: Box<RawValue>,
+    /// How urgent; the type's default when not said.
+    pub priority: Option<Priority>,
+    /// Its name, for idempotency; made when not given.
+    pub event_id: Option<EventId>,
+}
+
+/// Why nothing of a submission was accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// An event breaks rules.
+    #[error("item {index}: {invalid}")]
+    Invalid {
+        /// Which, from 0.
+        index: usize,
+        /// The rules it breaks.
+        invalid: Invalid,
+    },
+    /// An event's id was used before, with another body.
+    #[error("item {index}: its event_id was used before with another body")]
+    Conflict {
+        /// Which, from 0.
+        index: usize,
+    },
+    /// There is no room at the moment.
+    #[error("Event pipeline backpressure active")]
+    Backpressure,
+    /// It is more than will ever fit.
+    #[error("it is more than the pipeline may hold at all: send it in smaller parts")]
+    TooMuch,
+    /// The server is stopping.
+    #[error("the server is stopping and accepts no more events")]
+    Draining,
+    /// The journal cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What became of a submitted event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its name.
+    pub event_id: EventId,
+    /// New, or seen before.
+    pub receipt: Receipt,
+}
+
+impl Pipeline {
+    /// Accepts events, all of them or none; answers in their order once they are on disk.
+    pub async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<Accepted>, SubmitError> {
+        let shared = &self.shared;
+        if shared.draining.load(Ordering::Acquire) {
+            return Err(SubmitError::Draining);
+        }
+        let started = shared.clock.elapsed();
+        let mut counts = [0; 4];
+        let mut bytes = 0;
+        let mut events = Vec::with_capacity(submissions.len());
+        for (index, submission) in submissions.into_iter().enumerate() {
+            let event = self
+                .event(submission)
+                .map_err(|invalid| SubmitError::Invalid { index, invalid })?;
+            counts[event.priority as usize] += 1;
+            bytes += event.payload.get().len();
+            events.push(event);
+        }
+        let ids: Vec<EventId> = events.iter().map(|e| e.event_id.clone()).collect();
+        let entering = shared.gate.enter(counts, bytes, || shared.journal.depths());
+        let entering = entering.map_err(|refused| match refused {
+            Refused::Full => SubmitError::Backpressure,
+            Refused::TooMuch => SubmitError::TooMuch,
+        })?;
+        let intake = Intake { events, ..Intake::default() };
+        let receipts = shared.journal.append(intake).await.map_err(|e| match e {
+            AppendError::Conflict { index } => SubmitError::Conflict { index },
+            AppendError::Store(e) => SubmitError::Store(e),
+        })?;
+        drop(entering);
+        let accepted = receipts.iter().filter(|r| **r == Receipt::Accepted).count();
+        shared.metrics.accepted(accepted, shared.clock.elapsed().saturating_sub(started));
+        Ok(ids
+            .into_iter()
+            .zip(receipts)
+            .map(|(event_id, receipt)| Accepted { event_id, receipt })
+            .collect())
+    }
+
+    /// Submits one event and waits until it ended. `Err` when it was not accepted.
+    pub async fn submit_and_wait(
+        &self,
+        mut submission: Submission,
+    ) -> Result<(Accepted, Option<Ended>), SubmitError> {
+        let shared = &self.shared;
+        let id = submission
+            .event_id
+            .take()
+            .unwrap_or_else(|| EventId::generate(shared.clock.now(), &*shared.entropy));
+        let (ended, wait) = oneshot::channel();
+        // Before it is accepted, for it may end before we look.
+        shared.waiting.lock().entry(id.clone()).or_default().push(ended);
+        submission.event_id = Some(id.clone());
+        let result = self.submit(vec![submission]).await;
+        let accepted = match result {
+            Ok(mut accepted) => accepted.pop(),
+            Err(e) => {
+                shared.waiting.lock().remove(&id);
+                return Err(e);
+            }
+        };
+        let accepted = accepted.ok_or(SubmitError::Store(StoreError::Closed))?;
+        if accepted.receipt == Receipt::Duplicate {
+            shared.waiting.lock().remove(&id);
+            return Ok((accepted, None));
+        }
+        Ok((accepted, wait.await.ok()))
+    }
+
+    /// Takes what a source read, with the cursor behind it. Never refuses: waits until there is
+    /// room, so that the source's reader stops reading. Answers how many events were new.
+    pub async fn take_in(&self, intake: Intake) -> Result<usize, StoreError> {
+        let shared = &self.shared;
+        let events = intake.events.len();
+        let bytes = intake.events.iter().map(|e| e.payload.get().len()).sum();
+        shared.gate.room(|| shared.journal.depths(), events).await;
+        if shared.draining.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        let entering = shared.gate.enter_anyway(events, bytes);
+        let started = shared.clock.elapsed();
+        let result = shared.journal.append(intake).await;
+        drop(entering);
+        match result {
+            Ok(receipts) => {
+                let new = receipts.iter().filter(|r| **r == Receipt::Accepted).count();
+                shared.metrics.accepted(new, shared.clock.elapsed().saturating_sub(started));
+                Ok(new)
+            }
+            Err(AppendError::Store(e)) => Err(e),
+            // Only callers of the API can be told of a conflict; a source's are duplicates.
+            Err(AppendError::Conflict { .. }) => Ok(0),
+        }
+    }
+
+    /// Makes the event of a submission, and checks it.
+    fn event(&self, submission: Submission) -> Result<Event, Invalid> {
+        let shared = &self.shared;
+        let Submission { event_type, did, payload, priority, event_id } = submission;
+        let value: Value = serde_json::from_str(payload.get())
+            .map_err(|e| Invalid::one("payload", e.to_string()))?;
+        let Some(map) = value.as_object() else {
+            return Err(Invalid::one("payload", "it has to be a JSON object"));
+        };
+        let now = shared.clock.now();
+        let event = Event {
+            event_id: event_id.unwrap_or_else(|| EventId::generate(now, &*shared.entropy)),
+            event_type,
+            did,
+            priority: priority.unwrap_or(event_type.default_priority()),
+            timestamp: now,
+            assigned_rev: payload::needs_rev(event_type, map).then(|| shared.tids.next()),
+            retry_count: 0,
+            stages: Vec::new(),
+            origin: Origin::Api,
+            verified: false,
+            payload,
+        };
+        payload::interpret(&event)?;
+        Ok(event)
+    }
+}

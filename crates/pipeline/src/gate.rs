@@ -1,0 +1,243 @@
+//! Whether there is room.
+//!
+//! Law: what waits, plus what is on its way into the journal, never exceeds the capacity; and a
+//! priority that is refused stays refused until a tenth of the capacity is free below its limit,
+//! so that callers do not flap. A priority at its limit refuses only itself: at 85 % a normal
+//! event is refused while a critical one is still accepted.
+
+use parking_lot::Mutex;
+use rhiz_domain::{Priority, store::Depths};
+use tokio::sync::Notify;
+
+/// What may wait in the journal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Capacity {
+    /// Events.
+    pub events: usize,
+    /// Bytes of their payloads.
+    pub bytes: usize,
+    /// The part of it, 0–1, from which low and normal events are refused; high ones are refused
+    /// halfway between it and all of it, critical ones at all of it.
+    pub threshold: f64,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self { events: 10_000, bytes: 64 << 20, threshold: 0.8 }
+    }
+}
+
+/// Ten points: how much lower accepting resumes.
+const HYSTERESIS: f64 = 0.1;
+
+impl Capacity {
+    /// The part of the capacity at which a priority is refused.
+    fn limit(&self, priority: Priority) -> f64 {
+        match priority {
+            Priority::Low | Priority::Normal => self.threshold,
+            Priority::High => f64::midpoint(self.threshold, 1.0),
+            Priority::Critical => 1.0,
+        }
+    }
+
+    /// Whether `events` and `bytes` are more than `part` of the capacity.
+    fn exceeded(&self, part: f64, events: usize, bytes: usize) -> bool {
+        events as f64 > part * self.events as f64 || bytes as f64 > part * self.bytes as f64
+    }
+}
+
+/// Events and bytes that were let in and are not yet counted by the journal.
+#[derive(Debug, Clone, Copy, Default)]
+struct Load {
+    events: usize,
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entering: Load,
+    closed: [bool; 4],
+}
+
+/// Keeps the law above.
+pub(crate) struct Gate {
+    capacity: Capacity,
+    state: Mutex<State>,
+    room: Notify,
+}
+
+/// Leave to enter; given back when it is dropped, for then the journal counts (or it failed).
+pub(crate) struct Entering<'a> {
+    gate: &'a Gate,
+    load: Load,
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        let mut state = self.gate.state.lock();
+        state.entering.events -= self.load.events;
+        state.entering.bytes -= self.load.bytes;
+    }
+}
+
+/// Why there is no leave to enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Not now.
+    Full,
+    /// Never: it is more than this priority may ever take.
+    TooMuch,
+}
+
+impl Gate {
+    pub(crate) fn new(capacity: Capacity) -> Self {
+        Self { capacity, state: Mutex::default(), room: Notify::new() }
+    }
+
+    /// Leave for events of these counts by priority and bytes, all of it or none.
+    pub(crate) fn enter(
+        &self,
+        counts: [usize; 4],
+        bytes: usize,
+        depths: impl Fn() -> Depths,
+    ) -> Result<Entering<'_>, Refused> {
+        let load = Load { events: counts.iter().sum(), bytes };
+        let mut state = self.state.lock();
+        // Read under the lock: what entered before is counted either here or there, or, for an
+        // instant, twice; never not at all.
+        let depths = depths();
+        let events = depths.waiting() + state.entering.events;
+        let bytes = depths.bytes + state.entering.bytes;
+        self.refresh(&mut state, events, bytes);
+        for priority in Priority::ALL {
+            if counts[priority as usize] == 0 {
+                continue;
+            }
+            let limit = self.capacity.limit(priority);
+            if self.capacity.exceeded(limit, load.events, load.bytes) {
+                return Err(Refused::TooMuch);
+            }
+            if self.capacity.exceeded(limit, events + load.events, bytes + load.bytes) {
+                state.closed[priority as usize] = true;
+            }
+            if state.closed[priority as usize] {
+                return Err(Refused::Full);
+            }
+        }
+        state.entering.events += load.events;
+        state.entering.bytes += load.bytes;
+        Ok(Entering { gate: self, load })
+    }
+
+    /// Opens again what may be opened.
+    fn refresh(&self, state: &mut State, events: usize, bytes: usize) {
+        for priority in Priority::ALL {
+            let resume = (self.capacity.limit(priority) - HYSTERESIS).max(0.0);
+            if !self.capacity.exceeded(resume, events, bytes) {
+                state.closed[priority as usize] = false;
+            }
+        }
+    }
+
+    /// Waits until there may be room again, then looks at the journal anew.
+    pub(crate) async fn room(&self, depths: impl Fn() -> Depths, events: usize) {
+        loop {
+            let notified = self.room.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            let depths = depths();
+            let entering = self.state.lock().entering;
+            let (waiting, bytes) =
+                (depths.waiting() + entering.events, depths.bytes + entering.bytes);
+            // An empty journal takes anything, or a large batch would wait for ever.
+            let most = self.capacity.threshold;
+            if waiting == 0 || !self.capacity.exceeded(most, waiting + events, bytes) {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Leave without a limit, for what is never refused and waited for its room.
+    pub(crate) fn enter_anyway(&self, events: usize, bytes: usize) -> Entering<'_> {
+        let load = Load { events, bytes };
+        let mut state = self.state.lock();
+        state.entering.events += events;
+        state.entering.bytes += bytes;
+        Entering { gate: self, load }
+    }
+
+    /// Tells that something left the journal.
+    pub(crate) fn left(&self, depths: Depths) {
+        let mut state = self.state.lock();
+        let events = depths.waiting() + state.entering.events;
+        let bytes = depths.bytes + state.entering.bytes;
+        self.refresh(&mut state, events, bytes);
+        drop(state);
+        self.room.notify_waiters();
+    }
+
+    /// Whether normal events are refused at the moment.
+    pub(crate) fn closed(&self) -> bool {
+        self.state.lock().closed[Priority::Normal as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full(events: usize) -> impl Fn() -> Depths {
+        move || Depths { in_hand: events, ..Depths::default() }
+    }
+
+    fn one(priority: Priority) -> [usize; 4] {
+        let mut counts = [0; 4];
+        counts[priority as usize] = 1;
+        counts
+    }
+
+    #[test]
+    fn a_priority_at_its_limit_refuses_only_itself() {
+        let gate = Gate::new(Capacity { events: 100, ..Capacity::default() });
+        for (events, refused) in [
+            (79, vec![]),
+            (80, vec![Priority::Low, Priority::Normal]),
+            (90, vec![Priority::Low, Priority::Normal, Priority::High]),
+            (100, Priority::ALL.to_vec()),
+        ] {
+            for priority in Priority::ALL {
+                let answer = gate.enter(one(priority), 0, full(events));
+                assert_eq!(answer.is_err(), refused.contains(&priority), "{events} {priority:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn accepting_resumes_ten_points_lower() {
+        let gate = Gate::new(Capacity { events: 100, ..Capacity::default() });
+        assert!(gate.enter(one(Priority::Normal), 0, full(80)).is_err());
+        assert!(gate.closed());
+        assert!(gate.enter(one(Priority::Normal), 0, full(75)).is_err());
+        assert!(gate.enter(one(Priority::Normal), 0, full(70)).is_ok());
+        assert!(!gate.closed());
+    }
+
+    #[test]
+    fn what_is_on_its_way_counts() {
+        let gate = Gate::new(Capacity { events: 100, ..Capacity::default() });
+        let entering: Vec<_> =
+            (0..80).map(|_| gate.enter(one(Priority::Normal), 10, full(0)).unwrap()).collect();
+        assert_eq!(gate.enter(one(Priority::Normal), 10, full(0)).err(), Some(Refused::Full));
+        drop(entering);
+        assert!(gate.enter(one(Priority::Normal), 10, full(0)).is_ok());
+    }
+
+    #[test]
+    fn bytes_are_a_limit_too_and_more_than_all_of_it_is_refused_for_good() {
+        let gate = Gate::new(Capacity { events: 100, bytes: 1000, threshold: 0.8 });
+        assert_eq!(gate.enter(one(Priority::Normal), 801, full(0)).err(), Some(Refused::TooMuch));
+        assert!(gate.enter(one(Priority::Normal), 800, full(0)).is_ok());
+        assert!(gate.enter(one(Priority::Critical), 1000, full(0)).is_ok());
+    }
+}

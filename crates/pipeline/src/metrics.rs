@@ -1,0 +1,244 @@
+//! What is told about the pipeline. Counts are of events, never of attempts.
+
+pub use crate::histogram::Quantiles;
+use crate::{Applied, histogram::Histogram};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use rhiz_domain::{Event, EventId, EventType, Stage, StageName, store::Depths};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+/// Finished events whose stages are remembered.
+const RECENT: usize = 1000;
+
+/// Seconds that averages and rates look back.
+const WINDOW: u64 = 10;
+
+/// When and how long an event was worked on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    /// When it was in every answer.
+    pub(crate) at: Timestamp,
+    /// In its processor.
+    pub(crate) validation: Duration,
+    /// From claim to commit.
+    pub(crate) write: Duration,
+    /// After the commit.
+    pub(crate) after: Applied,
+}
+
+/// An event that was done not long ago.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// What it was.
+    pub event_type: EventType,
+    /// When it was in every answer.
+    pub at: Timestamp,
+    /// What was done, in order.
+    pub stages: Vec<Stage>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Second {
+    second: u64,
+    events: u64,
+    micros: u64,
+}
+
+/// Counters and histograms.
+#[derive(Debug)]
+pub struct Metrics {
+    workers: usize,
+    busy: AtomicUsize,
+    processed: AtomicU64,
+    failed: AtomicU64,
+    retried: AtomicU64,
+    /// Accepted and not yet in every answer. An event may end before its accept is counted, so
+    /// this can be below 0 for an instant.
+    in_queue: AtomicI64,
+    accept: Histogram,
+    total: [Histogram; EventType::ALL.len()],
+    stages: [Histogram; StageName::ALL.len()],
+    window: Mutex<[Second; WINDOW as usize + 1]>,
+    recent: Mutex<VecDeque<(EventId, EventType, Timing)>>,
+}
+
+/// A worker is busy while this lives.
+pub(crate) struct Busy<'a>(&'a AtomicUsize);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new(workers: usize, waiting: usize) -> Self {
+        Self {
+            workers,
+            busy: AtomicUsize::new(0),
+            processed: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
+            in_queue: AtomicI64::new(i64::try_from(waiting).unwrap_or(i64::MAX)),
+            accept: Histogram::default(),
+            total: std::array::from_fn(|_| Histogram::default()),
+            stages: std::array::from_fn(|_| Histogram::default()),
+            window: Mutex::default(),
+            recent: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn busy(&self) -> Busy<'_> {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(&self.busy)
+    }
+
+    pub(crate) fn accepted(&self, events: usize, took: Duration) {
+        self.in_queue.fetch_add(i64::try_from(events).unwrap_or(0), Ordering::AcqRel);
+        self.accept.record(took);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.retried.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn dead(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        self.in_queue.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn applied(&self, elapsed: Duration, event: &Event, timing: Timing) {
+        let total = timing.at.duration_since(event.timestamp).unsigned_abs();
+        self.total[event.event_type as usize].record(total);
+        for (stage, took) in timing.stages() {
+            self.stages[stage as usize].record(took);
+        }
+        {
+            let mut window = self.window.lock();
+            let second = elapsed.as_secs();
+            let slot = &mut window[(second % (WINDOW + 1)) as usize];
+            if slot.second != second {
+                *slot = Second { second, ..Second::default() };
+            }
+            slot.events += 1;
+            slot.micros += u64::try_from(total.as_micros()).unwrap_or(u64::MAX);
+        }
+        {
+            let mut recent = self.recent.lock();
+            if recent.len() == RECENT {
+                recent.pop_front();
+            }
+            recent.push_back((event.event_id.clone(), event.event_type, timing));
+        }
+        self.processed.fetch_add(1, Ordering::Relaxed);
+        self.in_queue.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn recently_done(&self, id: &EventId) -> Option<Done> {
+        let recent = self.recent.lock();
+        let (_, event_type, timing) = recent.iter().rev().find(|(e, ..)| e == id)?;
+        let stage = |(stage, took): (StageName, Duration)| Stage {
+            stage,
+            timestamp: timing.at,
+            success: true,
+            error: None,
+            ms: Some(took.as_secs_f64() * 1e3),
+        };
+        let stages = timing.stages().into_iter().map(stage).collect();
+        Some(Done { event_type: *event_type, at: timing.at, stages })
+    }
+
+    pub(crate) fn snapshot(
+        &self,
+        elapsed: Duration,
+        now: Timestamp,
+        depths: Depths,
+        backpressure: bool,
+    ) -> Snapshot {
+        // Whole seconds that are over; younger than the window, what there is.
+        let this = elapsed.as_secs();
+        let seconds = this.clamp(1, WINDOW);
+        let window = *self.window.lock();
+        let over = window.iter().filter(|s| s.second < this && s.second + seconds >= this);
+        let (events, micros) = over.fold((0, 0), |(e, m), s| (e + s.events, m + s.micros));
+        let busy = self.busy.load(Ordering::Relaxed);
+        let named = |h: &Histogram| Some(h.quantiles()).filter(|q| q.count > 0);
+        Snapshot {
+            events_processed: self.processed.load(Ordering::Relaxed),
+            events_failed: self.failed.load(Ordering::Relaxed),
+            events_in_queue: u64::try_from(self.in_queue.load(Ordering::Acquire)).unwrap_or(0),
+            avg_processing_time_ms: if events == 0 {
+                0.0
+            } else {
+                micros as f64 / events as f64 / 1e3
+            },
+            throughput_per_second: events as f64 / seconds as f64,
+            worker_utilization: busy as f64 / self.workers as f64,
+            backpressure_active: backpressure,
+            events_retried: self.retried.load(Ordering::Relaxed),
+            waiting: depths.waiting() as u64,
+            scheduled: depths.scheduled as u64,
+            oldest_waiting_seconds: depths
+                .oldest
+                .map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),
+            accept: self.accept.quantiles(),
+            accept_to_applied: EventType::ALL
+                .iter()
+                .filter_map(|t| Some((t.as_str(), named(&self.total[*t as usize])?)))
+                .collect(),
+            stages: StageName::ALL
+                .iter()
+                .filter_map(|s| Some((s.as_str(), named(&self.stages[*s as usize])?)))
+                .collect(),
+        }
+    }
+}
+
+impl Timing {
+    fn stages(&self) -> [(StageName, Duration); 4] {
+        [
+            (StageName::Validation, self.validation),
+            (StageName::DatabaseWrite, self.write),
+            (StageName::GraphUpdate, self.after.graph),
+            (StageName::CacheInvalidation, self.after.cache),
+        ]
+    }
+}
+
+/// The pipeline at one instant. The first seven are the blueprint's.
+#[derive(Debug, Clone, Serialize)]
+pub struct Snapshot {
+    /// Events applied since the start.
+    pub events_processed: u64,
+    /// Events given up since the start.
+    pub events_failed: u64,
+    /// Accepted and not yet in every answer; 0 means applied, the graph too.
+    pub events_in_queue: u64,
+    /// From accept to every answer, over the last ten seconds.
+    pub avg_processing_time_ms: f64,
+    /// Applied a second, over the last ten seconds.
+    pub throughput_per_second: f64,
+    /// Busy workers / workers.
+    pub worker_utilization: f64,
+    /// Normal events are refused.
+    pub backpressure_active: bool,
+    /// Attempts that failed and will be made again.
+    pub events_retried: u64,
+    /// Events that take part of the capacity.
+    pub waiting: u64,
+    /// Events that wait for a retry.
+    pub scheduled: u64,
+    /// Age of the oldest event that is ready.
+    pub oldest_waiting_seconds: f64,
+    /// Time of an accept.
+    pub accept: Quantiles,
+    /// From accept to every answer, by event type.
+    pub accept_to_applied: BTreeMap<&'static str, Quantiles>,
+    /// By stage.
+    pub stages: BTreeMap<&'static str, Quantiles>,
+}

@@ -1,0 +1,277 @@
+//! Accepting: events, dead letters and the cursor behind them, in one transaction.
+
+use super::{
+    lanes::{Entry, Lanes},
+    names::column,
+    row::{id_key, origin_columns},
+    writer::{Job, Tx},
+};
+use parking_lot::Mutex;
+use rhiz_domain::{
+    Event, EventId, Origin,
+    store::{AppendError, Cursor, Intake, Receipt, Rejected, StoreError},
+};
+use rusqlite::{OptionalExtension, params};
+use std::{collections::HashMap, sync::Arc};
+use tokio::sync::{Notify, oneshot};
+
+/// The answer of an append.
+pub(super) type Answer = Result<Vec<Receipt>, AppendError>;
+
+/// One intake on its way to the disk.
+pub(super) struct Append {
+    events: Vec<(Arc<Event>, [u8; 32])>,
+    rejected: Vec<Rejected>,
+    cursor: Option<Cursor>,
+    /// What the transaction found, until it is committed.
+    found: Result<Vec<(Receipt, i64)>, usize>,
+    lanes: Arc<Mutex<Lanes>>,
+    ready: Arc<Notify>,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Append {
+    pub(super) fn new(
+        intake: Intake,
+        lanes: Arc<Mutex<Lanes>>,
+        ready: Arc<Notify>,
+        answer: oneshot::Sender<Answer>,
+    ) -> Self {
+        let events = intake.events.into_iter().map(|e| {
+            let fingerprint = e.fingerprint();
+            (Arc::new(e), fingerprint)
+        });
+        Self {
+            events: events.collect(),
+            rejected: intake.rejected,
+            cursor: intake.cursor,
+            found: Ok(Vec::new()),
+            lanes,
+            ready,
+            answer,
+        }
+    }
+
+    /// Which of the events are new: `Err` with the first that takes an id used for another body.
+    /// Looks only, so that a refused intake leaves nothing behind in a shared transaction.
+    fn check(&self, tx: &Tx<'_>) -> rusqlite::Result<Result<Vec<Receipt>, usize>> {
+        let mut own: HashMap<&EventId, &[u8; 32]> = HashMap::new();
+        let mut receipts = Vec::with_capacity(self.events.len());
+        let mut positions: HashMap<&str, i64> = HashMap::new();
+        for (index, (event, fingerprint)) in self.events.iter().enumerate() {
+            let seen = match &event.origin {
+                Origin::File { digest, offset } => {
+                    let behind = match positions.get(digest.as_str()) {
+                        Some(position) => *position,
+                        None => {
+                            let position = file_position(tx, digest)?;
+                            positions.insert(digest, position);
+                            position
+                        }
+                    };
+                    (i128::from(*offset) < i128::from(behind)).then_some(true)
+                }
+                _ => match own.insert(&event.event_id, fingerprint) {
+                    Some(first) => Some(first == fingerprint),
+                    None => known(tx, &event.event_id)?.map(|stored| stored == *fingerprint),
+                },
+            };
+            match seen {
+                None => receipts.push(Receipt::Accepted),
+                Some(true) => receipts.push(Receipt::Duplicate),
+                // A source may repeat itself in other words; only a caller can be told so.
+                Some(false) if event.origin != Origin::Api => receipts.push(Receipt::Duplicate),
+                Some(false) => return Ok(Err(index)),
+            }
+        }
+        Ok(Ok(receipts))
+    }
+}
+
+fn known(tx: &Tx<'_>, id: &EventId) -> rusqlite::Result<Option<[u8; 32]>> {
+    tx.conn
+        .prepare_cached("SELECT fingerprint FROM accepted WHERE event_id = $1")?
+        .query_row([id_key(id)], |row| row.get(0))
+        .optional()
+}
+
+fn remember(tx: &Tx<'_>, id: &EventId, fingerprint: &[u8; 32]) -> rusqlite::Result<bool> {
+    let new = tx
+        .conn
+        .prepare_cached(
+            "INSERT OR IGNORE INTO accepted (event_id, fingerprint, accepted_at)
+             VALUES ($1, $2, $3)",
+        )?
+        .execute(params![id_key(id), fingerprint, tx.now])?;
+    Ok(new > 0)
+}
+
+fn file_position(tx: &Tx<'_>, digest: &str) -> rusqlite::Result<i64> {
+    Ok(tx
+        .conn
+        .prepare_cached("SELECT position FROM cursors WHERE source = $1")?
+        .query_row([format!("file:{digest}")], |row| row.get(0))
+        .optional()?
+        .unwrap_or(0))
+}
+
+/// Journals one event; answers with its number. Numbers grow with the order of accepting.
+fn insert(tx: &Tx<'_>, event: &Event, seq: i64) -> rusqlite::Result<()> {
+    let (origin, place) = origin_columns(&event.origin);
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO journal (priority, seq, event_id, event_type, did, accepted_at,
+                 assigned_rev, retry_count, origin, place, verified, payload)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        )?
+        .execute(params![
+            event.priority as i64,
+            seq,
+            event.event_id.as_str(),
+            event.event_type.as_str(),
+            event.did.as_str(),
+            event.timestamp.as_microsecond(),
+            event.assigned_rev.map(column),
+            event.retry_count,
+            origin,
+            place,
+            event.verified,
+            event.payload.get(),
+        ])?;
+    Ok(())
+}
+
+/// Keeps an input that could not become an event, or counts it when its DID has too many.
+fn reject(tx: &Tx<'_>, rejected: &Rejected) -> rusqlite::Result<()> {
+    // A file's place is guarded by its cursor; what a source repeats is recognized by its name.
+    let from_file = matches!(rejected.origin, Origin::File { .. });
+    if !from_file && !remember(tx, &rejected.event_id, &[0; 32])? {
+        return Ok(());
+    }
+    let did = rejected.did.as_ref().map(|d| d.as_str());
+    let kept: usize = tx
+        .conn
+        .prepare_cached("SELECT count(*) FROM dead_letters WHERE did IS $1")?
+        .query_row([did], |row| row.get(0))?;
+    if kept >= Rejected::MAX_PER_DID {
+        tx.conn
+            .prepare_cached(
+                "INSERT INTO rejected_overflow (did, count) VALUES ($1, 1)
+                 ON CONFLICT (did) DO UPDATE SET count = count + 1",
+            )?
+            .execute([did.unwrap_or("")])?;
+        return Ok(());
+    }
+    let (origin, place) = origin_columns(&rejected.origin);
+    let raw = &rejected.raw[..rejected.raw.len().min(Rejected::MAX_RAW)];
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO dead_letters (event_id, event_type, did, priority, retry_count,
+                 accepted_at, died_at, origin, place, verified, stages, last_error, payload)
+             VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, 0, $9, $10, $11)",
+        )?
+        .execute(params![
+            rejected.event_id.as_str(),
+            rejected.event_type.map(|t| t.as_str()),
+            did,
+            rejected.event_type.map_or(1, |t| t.default_priority() as i64),
+            rejected.at.as_microsecond(),
+            tx.now,
+            origin,
+            place,
+            "[]",
+            rejected.reason,
+            raw,
+        ])?;
+    Ok(())
+}
+
+fn next_seq(tx: &Tx<'_>) -> rusqlite::Result<i64> {
+    Ok(tx
+        .conn
+        .prepare_cached("SELECT value FROM meta WHERE key = 'seq'")?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .optional()?
+        .unwrap_or(0)
+        + 1)
+}
+
+impl Job for Append {
+    fn rows(&self) -> usize {
+        1 + self.events.len() + self.rejected.len()
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
+        self.found = Ok(Vec::new());
+        let receipts = match self.check(tx)? {
+            Ok(receipts) => receipts,
+            Err(index) => {
+                self.found = Err(index);
+                return Ok(());
+            }
+        };
+        let first = next_seq(tx)?;
+        let mut seq = first;
+        let mut found = Vec::with_capacity(receipts.len());
+        for ((event, fingerprint), receipt) in self.events.iter().zip(receipts) {
+            if receipt == Receipt::Accepted {
+                if !matches!(event.origin, Origin::File { .. }) {
+                    remember(tx, &event.event_id, fingerprint)?;
+                }
+                insert(tx, event, seq)?;
+                seq += 1;
+            }
+            found.push((receipt, seq - 1));
+        }
+        if seq > first {
+            tx.conn
+                .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('seq', $1)")?
+                .execute([seq - 1])?;
+        }
+        for rejected in &self.rejected {
+            if let Origin::File { digest, offset } = &rejected.origin
+                && i128::from(*offset) < i128::from(file_position(tx, digest)?)
+            {
+                continue;
+            }
+            reject(tx, rejected)?;
+        }
+        if let Some(cursor) = &self.cursor {
+            tx.conn
+                .prepare_cached(
+                    "INSERT INTO cursors (source, position) VALUES ($1, $2)
+                     ON CONFLICT (source) DO UPDATE SET position = max(position, excluded.position)",
+                )?
+                .execute(params![cursor.source, cursor.position as i64])?;
+        }
+        self.found = Ok(found);
+        Ok(())
+    }
+
+    fn done(self: Box<Self>, result: Result<u64, StoreError>) {
+        let answer = match (result, self.found) {
+            (Err(error), _) => Err(error.into()),
+            (Ok(_), Err(index)) => Err(AppendError::Conflict { index }),
+            (Ok(_), Ok(found)) => {
+                let mut lanes = self.lanes.lock();
+                for ((event, _), (receipt, seq)) in self.events.iter().zip(&found) {
+                    if *receipt == Receipt::Accepted {
+                        lanes.push(Entry {
+                            seq: *seq,
+                            priority: event.priority,
+                            bytes: event.payload.get().len(),
+                            accepted_at: event.timestamp,
+                            counted: true,
+                            event: Some(Arc::clone(event)),
+                        });
+                    }
+                }
+                drop(lanes);
+                self.ready.notify_one();
+                Ok(found.into_iter().map(|(receipt, _)| receipt).collect())
+            }
+        };
+        // Whoever asked may be gone; what is accepted is accepted.
+        let _ = self.answer.send(answer);
+    }
+}

@@ -1,0 +1,416 @@
+//! What an effect does to the rows.
+//!
+//! Law: a row keeps the version that wrote it, and only a greater version changes it. What follows
+//! from a row (derived rows, changes for the graph) is computed from the row that won, so that any
+//! order and any repetition of effects ends in the same rows.
+//!
+//! Example: `update` at rev 3 comes before `create` at rev 2. The first writes the row, the second
+//! finds a greater version and changes nothing.
+
+use super::{
+    names::{Name, column, tid},
+    writer::Tx,
+};
+use rhiz_domain::{
+    Change, Collection, Did, Effect, EntityId, Record, RecordKey, RecordWrite, Tid, Version,
+    fact::{AttestationFact, EntityFact, RelationshipFact},
+    records::{Attestation, Profile, Relationship},
+};
+use rusqlite::{OptionalExtension, params};
+
+/// Merges an effect.
+pub(super) fn merge(tx: &mut Tx<'_>, effect: &Effect) -> rusqlite::Result<()> {
+    match effect {
+        Effect::Record(write) => merge_record(tx, write),
+        Effect::Account { did, time, active, status } => {
+            let seen =
+                Account { time: time.as_microsecond(), active: *active, status: status.clone() };
+            merge_account(tx, did, &seen)
+        }
+        Effect::Identity { did, time, handle } => {
+            let handle = handle.as_ref().map(|h| h.as_str());
+            merge_identity(tx, did, time.as_microsecond(), handle)
+        }
+        Effect::Invalidate { did } => {
+            let name = name_of(tx, did)?;
+            tx.changes.push(Change::Touched(name.id));
+            Ok(())
+        }
+    }
+}
+
+fn name_of(tx: &mut Tx<'_>, did: &Did) -> rusqlite::Result<Name> {
+    let (name, new) = tx.names.of(tx.conn, did)?;
+    if new {
+        let (id, did) = (name.id, did.clone());
+        tx.changes.push(Change::Entity(EntityFact { id, did, active: true, stands_alone: false }));
+    }
+    Ok(name)
+}
+
+/// The derived row that a record row points to.
+struct Derived {
+    collection: Collection,
+    key: RecordKey,
+    subject: EntityId,
+    subject_rkey: Tid,
+}
+
+fn merge_record(tx: &mut Tx<'_>, write: &RecordWrite) -> rusqlite::Result<()> {
+    let owner = name_of(tx, &write.owner)?;
+    let key = RecordKey { owner: owner.id, rkey: write.rkey };
+    let old = tx
+        .conn
+        .prepare_cached(
+            "SELECT class, rev, deleted, hash, subject, subject_rkey FROM records
+             WHERE owner = $1 AND collection = $2 AND rkey = $3",
+        )?
+        .query_row(params![owner.id.0, write.collection as i64, column(write.rkey)], |row| {
+            let version = Version {
+                class: row.get(0)?,
+                rev: tid(row.get(1)?),
+                deleted: row.get(2)?,
+                hash: row.get(3)?,
+            };
+            let subject: Option<u32> = row.get(4)?;
+            let subject_rkey = tid(row.get::<_, Option<i64>>(5)?.unwrap_or(0));
+            Ok((version, subject.map(EntityId), subject_rkey))
+        })
+        .optional()?;
+    if let Some((version, ..)) = &old
+        && *version >= write.version
+    {
+        return Ok(());
+    }
+    let old_derived = old.and_then(|(_, subject, subject_rkey)| {
+        Some(Derived { collection: write.collection, key, subject: subject?, subject_rkey })
+    });
+    let live = (write.version.rev > owner.floor).then_some(write.record.as_ref()).flatten();
+    let new_derived = match live {
+        Some(Record::Relationship(r)) => Some((name_of(tx, &r.subject)?.id, Tid::ZERO)),
+        Some(Record::Attestation(a)) => Some((name_of(tx, &a.target_owner)?.id, a.target_rkey)),
+        Some(Record::Profile(_)) => Some((owner.id, Tid::ZERO)),
+        _ => None,
+    };
+    tx.conn
+        .prepare_cached(
+            "INSERT OR REPLACE INTO records (owner, collection, rkey, class, rev, deleted, hash,
+                 verified, subject, subject_rkey, indexed_at, cid, body)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        )?
+        .execute(params![
+            owner.id.0,
+            write.collection as i64,
+            column(write.rkey),
+            write.version.class,
+            column(write.version.rev),
+            write.version.deleted,
+            write.version.hash,
+            write.verified,
+            new_derived.map(|(subject, _)| subject.0),
+            new_derived.map(|(_, rkey)| column(rkey)),
+            tx.now,
+            live.and(write.cid.as_deref()),
+            live.and(write.body.as_deref()),
+        ])?;
+    if let Some(old) = old_derived
+        && new_derived != Some((old.subject, old.subject_rkey))
+    {
+        remove_derived(tx, &write.owner, &old)?;
+    }
+    match (live, new_derived) {
+        (Some(Record::Relationship(r)), Some((subject, _))) => {
+            let fact = relationship_fact(write, key, subject, r);
+            insert_relationship(tx, &fact)?;
+            tx.changes.push(Change::Relationship(fact));
+        }
+        (Some(Record::Attestation(a)), Some((subject, _))) => {
+            let fact = attestation_fact(write, key, subject, a);
+            insert_attestation(tx, &fact)?;
+            tx.changes.push(Change::Attestation(fact));
+        }
+        (Some(Record::Profile(p)), _) => insert_profile(tx, write, owner.id, p)?,
+        _ => tx.changes.push(Change::Touched(owner.id)),
+    }
+    Ok(())
+}
+
+fn relationship_fact(
+    write: &RecordWrite,
+    key: RecordKey,
+    subject: EntityId,
+    r: &Relationship,
+) -> RelationshipFact {
+    RelationshipFact {
+        key,
+        subject,
+        kind: r.kind.as_str().into(),
+        strength: r.strength,
+        last_interaction: r.last_interaction.map(|t| write.effective_day(t)),
+        created: write.effective(r.created_at).as_microsecond(),
+        rev: write.version.rev,
+        // Signatures count once the signers' keys are known; until then they are claims.
+        signed_by_owner: false,
+        signed_by_subject: false,
+        visibility: r.visibility,
+        consent: r.consent,
+    }
+}
+
+fn attestation_fact(
+    write: &RecordWrite,
+    key: RecordKey,
+    target_owner: EntityId,
+    a: &Attestation,
+) -> AttestationFact {
+    AttestationFact {
+        key,
+        target: RecordKey { owner: target_owner, rkey: a.target_rkey },
+        kind: a.kind,
+        confidence: a.confidence,
+        effective: write.effective(a.created_at).as_microsecond(),
+        rev: write.version.rev,
+    }
+}
+
+fn insert_relationship(tx: &Tx<'_>, fact: &RelationshipFact) -> rusqlite::Result<()> {
+    tx.conn
+        .prepare_cached(
+            "INSERT OR REPLACE INTO relationships (subject, owner, rkey, kind, strength,
+                 last_interaction, created, rev, signed, visibility, consent)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )?
+        .execute(params![
+            fact.subject.0,
+            fact.key.owner.0,
+            column(fact.key.rkey),
+            &*fact.kind,
+            fact.strength,
+            fact.last_interaction,
+            fact.created,
+            column(fact.rev),
+            u8::from(fact.signed_by_owner) | u8::from(fact.signed_by_subject) << 1,
+            fact.visibility as u8,
+            fact.consent as u8,
+        ])?;
+    Ok(())
+}
+
+fn insert_attestation(tx: &Tx<'_>, fact: &AttestationFact) -> rusqlite::Result<()> {
+    tx.conn
+        .prepare_cached(
+            "INSERT OR REPLACE INTO attestations (target_owner, target_rkey, attester, rkey, kind,
+                 confidence, effective, rev)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )?
+        .execute(params![
+            fact.target.owner.0,
+            column(fact.target.rkey),
+            fact.key.owner.0,
+            column(fact.key.rkey),
+            fact.kind as u8,
+            fact.confidence,
+            fact.effective,
+            column(fact.rev),
+        ])?;
+    Ok(())
+}
+
+fn insert_profile(
+    tx: &mut Tx<'_>,
+    write: &RecordWrite,
+    entity: EntityId,
+    p: &Profile,
+) -> rusqlite::Result<()> {
+    tx.conn
+        .prepare_cached(
+            "INSERT OR REPLACE INTO profiles (entity, made, name, type, bio, avatar_url, verified,
+                 created)
+             VALUES ($1, 0, $2, $3, $4, $5, $6, $7)",
+        )?
+        .execute(params![
+            entity.0,
+            p.display_name,
+            p.entity_type.as_str(),
+            p.bio,
+            p.avatar_url,
+            p.verified,
+            write.effective(p.created_at).as_microsecond(),
+        ])?;
+    name_changed(tx, &write.owner, entity)
+}
+
+/// Brings the search terms and the graph's idea of an entity in line with its profile.
+fn name_changed(tx: &mut Tx<'_>, did: &Did, entity: EntityId) -> rusqlite::Result<()> {
+    let name: Option<String> = tx
+        .conn
+        .prepare_cached("SELECT name FROM profiles WHERE entity = $1 ORDER BY made LIMIT 1")?
+        .query_row([entity.0], |row| row.get(0))
+        .optional()?;
+    tx.conn.prepare_cached("DELETE FROM terms WHERE entity = $1")?.execute([entity.0])?;
+    for term in name.as_deref().map(terms).unwrap_or_default() {
+        tx.conn
+            .prepare_cached("INSERT OR IGNORE INTO terms (term, entity) VALUES ($1, $2)")?
+            .execute(params![term, entity.0])?;
+    }
+    entity_changed(tx, did, entity)
+}
+
+fn entity_changed(tx: &mut Tx<'_>, did: &Did, id: EntityId) -> rusqlite::Result<()> {
+    let (active, stands_alone) = tx
+        .conn
+        .prepare_cached(
+            "SELECT active, EXISTS (SELECT 1 FROM profiles WHERE entity = $1)
+             FROM entities WHERE id = $1",
+        )?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    tx.changes.push(Change::Entity(EntityFact { id, did: did.clone(), active, stands_alone }));
+    tx.changes.push(Change::Touched(id));
+    Ok(())
+}
+
+/// The words of a name, as they are searched: lower case, without punctuation at their ends.
+pub(super) fn terms(name: &str) -> Vec<String> {
+    name.split_whitespace()
+        .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase())
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+fn remove_derived(tx: &mut Tx<'_>, owner: &Did, old: &Derived) -> rusqlite::Result<()> {
+    match old.collection {
+        Collection::Relationship => {
+            tx.conn
+                .prepare_cached(
+                    "DELETE FROM relationships WHERE subject = $1 AND owner = $2 AND rkey = $3",
+                )?
+                .execute(params![old.subject.0, old.key.owner.0, column(old.key.rkey)])?;
+            tx.changes.push(Change::RelationshipGone(old.key));
+        }
+        Collection::Attestation => {
+            tx.conn
+                .prepare_cached(
+                    "DELETE FROM attestations WHERE target_owner = $1 AND target_rkey = $2
+                         AND attester = $3 AND rkey = $4",
+                )?
+                .execute(params![
+                    old.subject.0,
+                    column(old.subject_rkey),
+                    old.key.owner.0,
+                    column(old.key.rkey),
+                ])?;
+            tx.changes.push(Change::AttestationGone(old.key));
+        }
+        Collection::Profile => {
+            tx.conn
+                .prepare_cached("DELETE FROM profiles WHERE entity = $1 AND made = 0")?
+                .execute([old.key.owner.0])?;
+            name_changed(tx, owner, old.key.owner)?;
+        }
+        Collection::Intro | Collection::Context | Collection::Claim => {}
+    }
+    Ok(())
+}
+
+/// An account's status, ordered as events about it are: by time, on a tie the inactive one.
+struct Account {
+    time: i64,
+    active: bool,
+    status: Option<String>,
+}
+
+impl Account {
+    fn order(&self) -> (i64, bool, Option<&str>) {
+        (self.time, !self.active, self.status.as_deref())
+    }
+}
+
+fn merge_account(tx: &mut Tx<'_>, did: &Did, seen: &Account) -> rusqlite::Result<()> {
+    let name = name_of(tx, did)?;
+    let old = tx
+        .conn
+        .prepare_cached("SELECT account_time, active, status FROM entities WHERE id = $1")?
+        .query_row([name.id.0], |row| {
+            let (time, active, status): (Option<i64>, _, _) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(time.map(|time| Account { time, active, status }))
+        })?;
+    if seen.status.as_deref() == Some("deleted") && !seen.active {
+        raise_floor(tx, did, name, seen.time)?;
+    }
+    if old.is_some_and(|old| old.order() >= seen.order()) {
+        return Ok(());
+    }
+    tx.conn
+        .prepare_cached(
+            "UPDATE entities SET account_time = $1, active = $2, status = $3 WHERE id = $4",
+        )?
+        .execute(params![seen.time, seen.active, seen.status, name.id.0])?;
+    entity_changed(tx, did, name.id)
+}
+
+/// What a deleted account had said is no longer live, and what is kept of it goes.
+fn raise_floor(tx: &mut Tx<'_>, did: &Did, name: Name, time: i64) -> rusqlite::Result<()> {
+    let time = jiff::Timestamp::from_microsecond(time).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let floor = Tid::at(time, u16::MAX);
+    if floor <= name.floor {
+        return Ok(());
+    }
+    tx.conn
+        .prepare_cached("UPDATE entities SET floor = $1 WHERE id = $2")?
+        .execute(params![column(floor), name.id.0])?;
+    tx.names.raise(did, floor);
+    let dead = tx
+        .conn
+        .prepare_cached(
+            "SELECT collection, rkey, subject, subject_rkey FROM records
+             WHERE owner = $1 AND rev <= $2 AND body IS NOT NULL",
+        )?
+        .query_map(params![name.id.0, column(floor)], |row| {
+            Ok((row.get(0)?, tid(row.get(1)?), row.get(2)?, row.get::<_, Option<i64>>(3)?))
+        })?
+        .collect::<rusqlite::Result<Vec<(i64, Tid, Option<u32>, Option<i64>)>>>()?;
+    tx.conn
+        .prepare_cached(
+            "UPDATE records SET body = NULL, cid = NULL, subject = NULL, subject_rkey = NULL
+             WHERE owner = $1 AND rev <= $2 AND body IS NOT NULL",
+        )?
+        .execute(params![name.id.0, column(floor)])?;
+    for (collection, rkey, subject, subject_rkey) in dead {
+        let (Some(collection), Some(subject)) = (Collection::from_number(collection), subject)
+        else {
+            continue;
+        };
+        let key = RecordKey { owner: name.id, rkey };
+        let subject_rkey = tid(subject_rkey.unwrap_or(0));
+        let derived = Derived { collection, key, subject: EntityId(subject), subject_rkey };
+        remove_derived(tx, did, &derived)?;
+    }
+    for purge in
+        ["DELETE FROM dead_letters WHERE did = $1", "DELETE FROM rejected_overflow WHERE did = $1"]
+    {
+        tx.conn.prepare_cached(purge)?.execute([did.as_str()])?;
+    }
+    Ok(())
+}
+
+fn merge_identity(
+    tx: &mut Tx<'_>,
+    did: &Did,
+    time: i64,
+    handle: Option<&str>,
+) -> rusqlite::Result<()> {
+    let name = name_of(tx, did)?;
+    let changed = tx
+        .conn
+        .prepare_cached(
+            "UPDATE entities SET identity_time = $1, handle = $2
+             WHERE id = $3 AND (identity_time IS NULL OR identity_time < $1
+                 OR (identity_time = $1 AND coalesce(handle, '') < coalesce($2, '')))",
+        )?
+        .execute(params![time, handle, name.id.0])?;
+    if changed > 0 {
+        tx.changes.push(Change::Touched(name.id));
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+-- Small facts about the database itself: the number of the last change, whether it was closed.
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Every DID ever named, numbered: integer keys inside, text at the edge.
+CREATE TABLE entities (
+    id            INTEGER PRIMARY KEY,
+    did           TEXT NOT NULL UNIQUE,
+    active        INTEGER NOT NULL DEFAULT 1,
+    status        TEXT,
+    account_time  INTEGER,                      -- µs; the greatest account event decides
+    floor         INTEGER NOT NULL DEFAULT 0,   -- records with rev <= floor are not live
+    handle        TEXT,
+    identity_time INTEGER                       -- µs; the greatest identity event decides
+);
+CREATE INDEX entities_handle ON entities (handle) WHERE handle IS NOT NULL;
+
+-- What wrote each record, for ever: a deleted one stays as a tombstone without body.
+-- (class, rev, deleted, hash) is its version; the greatest wins.
+CREATE TABLE records (
+    owner        INTEGER NOT NULL,
+    collection   INTEGER NOT NULL,
+    rkey         INTEGER NOT NULL,
+    class        INTEGER NOT NULL,
+    rev          INTEGER NOT NULL,
+    deleted      INTEGER NOT NULL,
+    hash         BLOB NOT NULL,
+    verified     INTEGER NOT NULL,
+    subject      INTEGER,                       -- key of the derived row, while there is one
+    subject_rkey INTEGER,
+    indexed_at   INTEGER NOT NULL,
+    cid          TEXT,                          -- only when it is not the canonical form's
+    body         TEXT,                          -- NULL when not live
+    PRIMARY KEY (owner, collection, rkey)
+) WITHOUT ROWID;
+
+-- Derived from records: live relationships, by whom they are about.
+CREATE TABLE relationships (
+    subject          INTEGER NOT NULL,
+    owner            INTEGER NOT NULL,
+    rkey             INTEGER NOT NULL,
+    kind             TEXT NOT NULL,
+    strength         INTEGER NOT NULL,
+    last_interaction INTEGER,                   -- day since 1970
+    created          INTEGER NOT NULL,          -- µs
+    rev              INTEGER NOT NULL,
+    signed           INTEGER NOT NULL,          -- 1 by the owner, 2 by the subject
+    visibility       INTEGER NOT NULL,
+    consent          INTEGER NOT NULL,
+    PRIMARY KEY (subject, owner, rkey)
+) WITHOUT ROWID;
+
+-- Derived from records: live attestations, by what they are about.
+CREATE TABLE attestations (
+    target_owner INTEGER NOT NULL,
+    target_rkey  INTEGER NOT NULL,
+    attester     INTEGER NOT NULL,
+    rkey         INTEGER NOT NULL,
+    kind         INTEGER NOT NULL,
+    confidence   INTEGER NOT NULL,
+    effective    INTEGER NOT NULL,              -- µs
+    rev          INTEGER NOT NULL,
+    PRIMARY KEY (target_owner, target_rkey, attester, rkey)
+) WITHOUT ROWID;
+
+-- Derived from records (made = 0), or made through the API (made = 1); the record's comes first.
+CREATE TABLE profiles (
+    entity     INTEGER NOT NULL,
+    made       INTEGER NOT NULL,
+    name       TEXT NOT NULL,
+    type       TEXT NOT NULL,
+    bio        TEXT,
+    avatar_url TEXT,
+    verified   INTEGER NOT NULL,
+    created    INTEGER NOT NULL,                -- µs
+    PRIMARY KEY (entity, made)
+) WITHOUT ROWID;
+
+-- Derived from profiles: the words of names, for search by prefix.
+CREATE TABLE terms (
+    term   TEXT NOT NULL,
+    entity INTEGER NOT NULL,
+    PRIMARY KEY (term, entity)
+) WITHOUT ROWID;
+
+CREATE INDEX terms_entity ON terms (entity);
+
+-- Accepted, not yet applied.
+CREATE TABLE journal (
+    priority     INTEGER NOT NULL,
+    seq          INTEGER NOT NULL,
+    event_id     TEXT NOT NULL,
+    event_type   TEXT NOT NULL,
+    did          TEXT NOT NULL,
+    accepted_at  INTEGER NOT NULL,              -- µs
+    assigned_rev INTEGER,
+    retry_count  INTEGER NOT NULL,
+    due          INTEGER,                       -- µs; NULL when ready
+    origin       TEXT NOT NULL,
+    place        INTEGER,
+    verified     INTEGER NOT NULL,
+    stages       TEXT,
+    payload      TEXT NOT NULL,
+    PRIMARY KEY (priority, seq)
+) WITHOUT ROWID;
+
+-- Identities of what was accepted, so that the same event is accepted once.
+CREATE TABLE accepted (
+    event_id    BLOB PRIMARY KEY,
+    fingerprint BLOB NOT NULL,
+    accepted_at INTEGER NOT NULL                -- µs
+) WITHOUT ROWID;
+
+-- How far each source is in the journal.
+CREATE TABLE cursors (
+    source   TEXT PRIMARY KEY,
+    position INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE dead_letters (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id     TEXT NOT NULL,
+    event_type   TEXT,
+    did          TEXT,
+    priority     INTEGER NOT NULL,
+    retry_count  INTEGER NOT NULL,
+    accepted_at  INTEGER NOT NULL,              -- µs
+    died_at      INTEGER NOT NULL,              -- µs
+    assigned_rev INTEGER,
+    origin       TEXT NOT NULL,
+    place        INTEGER,
+    verified     INTEGER NOT NULL,
+    stages       TEXT NOT NULL,
+    last_error   TEXT NOT NULL,
+    payload      BLOB NOT NULL
+);
+CREATE INDEX dead_letters_did ON dead_letters (did);
+CREATE INDEX dead_letters_event ON dead_letters (event_id);
+
+-- Inputs that were counted and not kept, because their DID ('' when unknown) had too many.
+CREATE TABLE rejected_overflow (
+    did   TEXT PRIMARY KEY,
+    count INTEGER NOT NULL
+) WITHOUT ROWID;

@@ -1,0 +1,366 @@
+//! SQLite: one file, one writing thread, many readers.
+//!
+//! | file | stage |
+//! |---|---|
+//! | `append` | events, dead letters and cursor into the journal |
+//! | `lanes` | what waits, by priority |
+//! | `settle` | the effect and the removal, together |
+//! | `merge` | what an effect does to the rows |
+//! | `writer` | the thread and its group commits |
+//! | `index`, `facts`, `dead` | answers |
+
+mod append;
+mod dead;
+mod facts;
+mod index;
+mod lanes;
+mod merge;
+mod names;
+mod readers;
+mod row;
+mod schema;
+mod settle;
+mod writer;
+
+use crate::error::from_sqlite;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use lanes::{Entry, Lanes};
+use parking_lot::Mutex;
+use readers::Readers;
+use rhiz_domain::{
+    Clock, Collection, EntityId, Event, EventId, Priority, Tid,
+    store::{
+        AppendError, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage, Depths, EntityRow,
+        FactSink, Index, Intake, Journal, Quota, Receipt, RecordRow, Store, StoreError,
+        Whereabouts,
+    },
+};
+use row::{EVENT, corrupt, event, id_key, time};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+};
+use tokio::sync::{Notify, oneshot};
+use writer::{Job, Tx, Writer};
+
+/// A store in one SQLite database. Nobody else may write to the file while it is open.
+pub struct SqliteStore {
+    writer: Arc<Writer>,
+    readers: Readers,
+    lanes: Arc<Mutex<Lanes>>,
+    ready: Arc<Notify>,
+    changes: Mutex<Option<ChangeReceiver>>,
+}
+
+impl SqliteStore {
+    /// Opens or makes the database at `path`, brings its schema up to date, and finds in its
+    /// journal what an earlier run accepted and did not apply.
+    ///
+    /// Errors: the file cannot be written, is no database, or was written by a newer version.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let conn = schema::open_writer(path)?;
+        let lanes = waiting(&conn).map_err(|e| from_sqlite(&e))?;
+        let (feed, changes) = mpsc::channel();
+        let writer = Writer::start(conn, clock, feed)?;
+        Ok(Self {
+            writer: Arc::new(writer),
+            readers: Readers::new(path.to_owned()),
+            lanes: Arc::new(Mutex::new(lanes)),
+            ready: Arc::default(),
+            changes: Mutex::new(Some(changes)),
+        })
+    }
+
+    /// The number of the last committed change.
+    #[must_use]
+    pub fn last_change(&self) -> u64 {
+        self.writer.last_change()
+    }
+}
+
+/// What the journal holds.
+fn waiting(conn: &Connection) -> rusqlite::Result<Lanes> {
+    let mut lanes = Lanes::default();
+    let mut statement = conn.prepare(
+        "SELECT priority, seq, length(payload), accepted_at, due, retry_count FROM journal
+         ORDER BY priority, seq",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let due: Option<i64> = row.get(4)?;
+        let entry = Entry {
+            priority: Priority::from_number(row.get(0)?).unwrap_or(Priority::Normal),
+            seq: row.get(1)?,
+            bytes: row.get(2)?,
+            accepted_at: time(row.get(3)?),
+            counted: row.get::<_, i64>(5)? == 0,
+            event: None,
+        };
+        match due {
+            Some(due) => lanes.wait(entry, time(due)),
+            None => lanes.push(entry),
+        }
+    }
+    Ok(lanes)
+}
+
+fn read_entry(conn: &Connection, entry: &Entry) -> rusqlite::Result<Option<Event>> {
+    conn.prepare_cached(&format!("SELECT {EVENT} FROM journal WHERE priority = $1 AND seq = $2"))?
+        .query_row(params![entry.priority as i64, entry.seq], event)
+        .optional()
+}
+
+#[async_trait]
+impl Journal for SqliteStore {
+    async fn append(&self, intake: Intake) -> Result<Vec<Receipt>, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        let (lanes, ready) = (Arc::clone(&self.lanes), Arc::clone(&self.ready));
+        self.writer.submit(Box::new(append::Append::new(intake, lanes, ready, answer)));
+        answered.await.unwrap_or(Err(AppendError::Store(StoreError::Closed)))
+    }
+
+    async fn claim(&self, quota: Quota) -> Result<Option<Box<dyn Claimed>>, StoreError> {
+        let (entries, more) = {
+            let mut lanes = self.lanes.lock();
+            (lanes.take(quota), lanes.any_ready())
+        };
+        if more {
+            // One worker wakes the next: nobody is woken for nothing.
+            self.ready.notify_one();
+        }
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let mut taken = Vec::with_capacity(entries.len());
+        let mut error = None;
+        for entry in &entries {
+            let event = match &entry.event {
+                Some(event) => Some(Arc::clone(event)),
+                None => match self.readers.point(|conn| read_entry(conn, entry)) {
+                    Ok(event) => event.map(Arc::new),
+                    Err(e) => {
+                        error = Some(e);
+                        break;
+                    }
+                },
+            };
+            match event {
+                Some(event) => taken.push((entry.clone(), event)),
+                // Only what is settled leaves the table, and what is settled leaves the lanes.
+                None => error = Some(corrupt("journal", format!("number {} is gone", entry.seq))),
+            }
+        }
+        if let Some(error) = error {
+            self.lanes.lock().put_back(entries);
+            return Err(error);
+        }
+        Ok(Some(Box::new(settle::SqliteClaim::new(
+            taken,
+            Arc::clone(&self.lanes),
+            Arc::clone(&self.ready),
+            Arc::clone(&self.writer),
+        ))))
+    }
+
+    async fn wake(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let (woken, next) = self.lanes.lock().wake(now);
+        if woken > 0 {
+            self.ready.notify_one();
+        }
+        Ok(next)
+    }
+
+    async fn ready(&self) {
+        loop {
+            let notified = self.ready.notified();
+            tokio::pin!(notified);
+            // Listen before looking, or a notice between the two would be missed.
+            notified.as_mut().enable();
+            if self.lanes.lock().any_ready() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn depths(&self) -> Depths {
+        self.lanes.lock().depths()
+    }
+
+    async fn cursor(&self, source: &str) -> Result<Option<u64>, StoreError> {
+        self.readers.point(|conn| {
+            conn.prepare_cached("SELECT position FROM cursors WHERE source = $1")?
+                .query_row([source], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    async fn find(&self, id: &EventId) -> Result<Option<Whereabouts>, StoreError> {
+        let id = id.clone();
+        let found = self
+            .readers
+            .scan(move |conn| {
+                let waiting = conn
+                    .prepare_cached(&format!(
+                        "SELECT {EVENT}, seq FROM journal WHERE event_id = $1"
+                    ))?
+                    .query_row([id.as_str()], |row| Ok((event(row)?, row.get::<_, i64>(12)?)))
+                    .optional()?;
+                let dead = dead::find(conn, &id)?;
+                let accepted: Option<i64> = conn
+                    .prepare_cached("SELECT accepted_at FROM accepted WHERE event_id = $1")?
+                    .query_row([id_key(&id)], |row| row.get(0))
+                    .optional()?;
+                Ok((waiting, dead, accepted))
+            })
+            .await?;
+        Ok(match found {
+            (Some((event, seq)), ..) => {
+                let due = self.lanes.lock().due(seq);
+                Some(Whereabouts::Waiting { event: Arc::new(event), due })
+            }
+            (None, Some(letter), _) => Some(Whereabouts::Dead(Box::new(letter))),
+            (None, None, Some(at)) => Some(Whereabouts::Done { accepted_at: time(at) }),
+            (None, None, None) => None,
+        })
+    }
+
+    async fn dead_letters(&self, filter: DeadFilter) -> Result<DeadPage, StoreError> {
+        self.readers.scan(move |conn| dead::page(conn, &filter)).await
+    }
+
+    async fn prune(&self, accepted_before: Timestamp) -> Result<u64, StoreError> {
+        let mut from = Vec::new();
+        let mut gone = 0;
+        loop {
+            let (answer, answered) = oneshot::channel();
+            let before = accepted_before.as_microsecond();
+            self.writer.submit(Box::new(Prune { before, from, found: (0, None), answer }));
+            let (n, next) = answered.await.unwrap_or(Err(StoreError::Closed))?;
+            gone += n;
+            match next {
+                Some(next) => from = next,
+                None => return Ok(gone),
+            }
+        }
+    }
+}
+
+/// Forgets one stretch of old identities.
+struct Prune {
+    before: i64,
+    from: Vec<u8>,
+    found: (u64, Option<Vec<u8>>),
+    answer: oneshot::Sender<Result<(u64, Option<Vec<u8>>), StoreError>>,
+}
+
+/// Identities looked at in one transaction: others write in between.
+const PRUNE_STEP: i64 = 1000;
+
+impl Job for Prune {
+    fn rows(&self) -> usize {
+        PRUNE_STEP as usize
+    }
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
+        let last: Option<Vec<u8>> = tx
+            .conn
+            .prepare_cached(
+                "SELECT event_id FROM accepted WHERE event_id > $1 ORDER BY event_id
+                 LIMIT 1 OFFSET $2",
+            )?
+            .query_row(params![self.from, PRUNE_STEP - 1], |row| row.get(0))
+            .optional()?;
+        let gone = tx
+            .conn
+            .prepare_cached(
+                "DELETE FROM accepted WHERE event_id > $1 AND accepted_at < $2
+                     AND ($3 IS NULL OR event_id <= $3)",
+            )?
+            .execute(params![self.from, self.before, last])?;
+        self.found = (gone as u64, last);
+        Ok(())
+    }
+    fn done(self: Box<Self>, result: Result<u64, StoreError>) {
+        let Self { found, answer, .. } = *self;
+        let _ = answer.send(result.map(|_| found));
+    }
+}
+
+#[async_trait]
+impl Index for SqliteStore {
+    async fn facts(
+        &self,
+        mut sink: Box<dyn FactSink>,
+    ) -> Result<(u64, Box<dyn FactSink>), StoreError> {
+        self.readers
+            .scan(move |conn| {
+                let seq = facts::read(conn, &mut *sink)?;
+                Ok((seq, sink))
+            })
+            .await
+    }
+
+    async fn entity(&self, did: &str) -> Result<Option<EntityRow>, StoreError> {
+        self.readers.point(|conn| index::entity(conn, did))
+    }
+
+    async fn entities(&self, ids: &[EntityId]) -> Result<Vec<EntityRow>, StoreError> {
+        self.readers.point(|conn| index::entities(conn, ids))
+    }
+
+    async fn entity_by_handle(&self, handle: &str) -> Result<Option<EntityRow>, StoreError> {
+        self.readers.point(|conn| index::entity_by_handle(conn, handle))
+    }
+
+    async fn search(
+        &self,
+        query: Option<&str>,
+        after: Option<EntityId>,
+        limit: usize,
+    ) -> Result<Vec<EntityId>, StoreError> {
+        let query = query.map(str::to_owned);
+        self.readers.scan(move |conn| index::search(conn, query.as_deref(), after, limit)).await
+    }
+
+    async fn record(
+        &self,
+        owner: EntityId,
+        collection: Collection,
+        rkey: Tid,
+    ) -> Result<Option<RecordRow>, StoreError> {
+        self.readers.point(|conn| index::record(conn, owner, collection, rkey))
+    }
+
+    async fn dump(&self) -> Result<Vec<String>, StoreError> {
+        self.readers.scan(index::dump).await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        self.readers.scan(index::counts).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn changes(&self) -> Option<ChangeReceiver> {
+        self.changes.lock().take()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // An empty commit goes through the writer and back: both directions work.
+        self.append(Intake::default()).await.map_err(|e| match e {
+            AppendError::Store(e) => e,
+            AppendError::Conflict { .. } => corrupt("ping", e),
+        })?;
+        self.readers.point(|conn| conn.query_row("SELECT 1", [], |_| Ok(())))
+    }
+
+    async fn close(&self) {
+        let writer = Arc::clone(&self.writer);
+        // Joining a thread blocks.
+        let _ = tokio::task::spawn_blocking(move || writer.close()).await;
+        self.readers.close();
+    }
+}

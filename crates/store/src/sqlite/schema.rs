@@ -1,0 +1,75 @@
+//! The schema, and how an older one becomes today's.
+
+use crate::error::from_sqlite;
+use rhiz_domain::store::StoreError;
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+
+/// Each brings the schema from its index to the next version.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+
+/// Older versions can corrupt a WAL under concurrent checkpoints (fixed in 3.51.3).
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// 64 MiB of pages: the hot part of an index of a million records.
+const CACHE_KIB: i64 = 64 * 1024;
+
+/// Pages in the WAL before a commit copies them back: 32 MiB, so that a busy page is copied once
+/// for many commits.
+const CHECKPOINT_PAGES: i64 = 8192;
+
+/// Opens the one connection that writes, and brings the schema up to date.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(StoreError::Corrupt(format!(
+            "SQLite {} is too old to be trusted with a WAL: 3.51.3 or newer is needed",
+            rusqlite::version()
+        )));
+    }
+    let mut conn = Connection::open(path).map_err(|e| from_sqlite(&e))?;
+    configure(&conn).map_err(|e| from_sqlite(&e))?;
+    migrate(&mut conn)?;
+    Ok(conn)
+}
+
+fn configure(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(std::time::Duration::from_millis(250))?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
+    let known = MIGRATIONS.len() as i64;
+    let sql = |e: rusqlite::Error| from_sqlite(&e);
+    let found = version(conn).map_err(sql)?;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for (i, step) in MIGRATIONS.iter().enumerate().skip(usize::try_from(found).unwrap_or(0)) {
+        let tx = conn.transaction().map_err(sql)?;
+        tx.execute_batch(step).map_err(sql)?;
+        tx.pragma_update(None, "user_version", i as i64 + 1).map_err(sql)?;
+        tx.commit().map_err(sql)?;
+    }
+    Ok(())
+}
+
+/// The version of the schema in the file; 0 for an empty one.
+fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Opens a connection that only reads.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(std::time::Duration::from_millis(250))?;
+    conn.pragma_update(None, "cache_size", -CACHE_KIB / 4)?;
+    conn.set_prepared_statement_cache_capacity(32);
+    Ok(conn)
+}
