@@ -1,0 +1,3 @@
+//! The built binary, as its users run it.
+
+mod cli;
