@@ -100,18 +100,9 @@ pub(super) const KINDS: &[GroupKind] = &[
         tags: &["climbing", "training", "mountains", "route setting"],
     },
     GroupKind {
-        names: &[
-            "Hydrology Lab",
-            "Language Lab",
-            "Protein Group",
-            "Network Science Group",
-        ],
+        names: &["Hydrology Lab", "Language Lab", "Protein Group", "Network Science Group"],
         tie: "professional",
-        roles: &[
-            "Postdoc in the",
-            "Studies at the",
-            "Runs instruments at the",
-        ],
+        roles: &["Postdoc in the", "Studies at the", "Runs instruments at the"],
         contexts: &[
             "Co-authors in the {g}; two papers since {y}.",
             "{n} reviewed every figure of my thesis at the {g}.",
@@ -125,11 +116,7 @@ pub(super) const KINDS: &[GroupKind] = &[
     GroupKind {
         names: &["Housing Co-op", "Food Co-op", "Energy Co-op"],
         tie: "civic",
-        roles: &[
-            "Member of the",
-            "Keeps the books of the",
-            "On the board of the",
-        ],
+        roles: &["Member of the", "Keeps the books of the", "On the board of the"],
         contexts: &[
             "On the board of the {g} together since {y}.",
             "{n} and I do the Thursday shift at the {g}.",
@@ -227,11 +214,7 @@ pub(super) const KINDS: &[GroupKind] = &[
     GroupKind {
         names: &["Protocol Project", "Compiler Project", "Open Atlas"],
         tie: "professional",
-        roles: &[
-            "Maintainer of the",
-            "Contributes to the",
-            "Writes docs for the",
-        ],
+        roles: &["Maintainer of the", "Contributes to the", "Writes docs for the"],
         contexts: &[
             "Maintainers of the {g} since {y}.",
             "{n} has reviewed some two hundred of my patches to the {g}.",
@@ -245,11 +228,7 @@ pub(super) const KINDS: &[GroupKind] = &[
     GroupKind {
         names: &["Running Club", "Rowing Club", "Football Club"],
         tie: "social",
-        roles: &[
-            "Runs with the",
-            "Trains with the",
-            "Coaches the juniors of the",
-        ],
+        roles: &["Runs with the", "Trains with the", "Coaches the juniors of the"],
         contexts: &[
             "Same boat, same lane, same club: the {g} since {y}.",
             "{n} paced my first marathon with the {g}.",

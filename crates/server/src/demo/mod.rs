@@ -12,7 +12,6 @@
 //!
 //! Called by `rhiz demo`.
 
-mod cid;
 mod groups;
 mod names;
 mod network;
@@ -20,6 +19,7 @@ mod people;
 mod stream;
 
 use jiff::Timestamp;
+use rhiz_domain::{Tid, canonical};
 use serde_json::{Value, json};
 
 pub use network::{Network, network};
@@ -32,27 +32,24 @@ const ATTESTATION: &str = "net.rhiz.relationship.attestation";
 const CONTEXT: &str = "net.rhiz.relationship.context";
 const INTRO: &str = "net.rhiz.intro.request";
 
-/// A TID: 53 bits of microseconds since 1970 and 10 bits of clock id, in 13 sortable characters.
+/// The TID of a time, in microseconds since 1970.
 fn tid(micros: i64, clock: u16) -> String {
-    const ALPHABET: &[u8; 32] = b"234567abcdefghijklmnopqrstuvwxyz";
-    let time = u64::try_from(micros).unwrap_or(0) & ((1 << 53) - 1);
-    let bits = (time << 10) | u64::from(clock & 0x3ff);
-    (0..13)
-        .map(|i| char::from(ALPHABET[(bits >> (60 - 5 * i)) as usize & 31]))
-        .collect()
+    Tid::at(time(micros), clock).to_string()
+}
+
+/// Only a time outside the years -9999 to 9999 has none, and no such is made here.
+fn time(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// The clock id that a repo's host uses: any function of the DID will do.
 fn clock_of(did: &str) -> u16 {
-    did.bytes()
-        .fold(7u16, |h, b| h.wrapping_mul(31).wrapping_add(u16::from(b)))
+    did.bytes().fold(7u16, |h, b| h.wrapping_mul(31).wrapping_add(u16::from(b)))
 }
 
 /// Milliseconds and `Z`, as AT Protocol software writes a datetime.
 fn datetime(micros: i64) -> String {
-    // Only a time outside the years -9999 to 9999 fails, and none is made here.
-    let time = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
-    format!("{time:.3}")
+    format!("{:.3}", time(micros))
 }
 
 /// A commit of one record; `None` deletes it.
@@ -71,7 +68,10 @@ fn commit(
         "rkey": rkey,
     });
     if let Some(record) = record {
-        commit["cid"] = Value::String(cid::of(&record));
+        // The records made here hold strings and integers only: all of them have a hash.
+        if let Ok(hash) = canonical::hash(&record) {
+            commit["cid"] = Value::String(canonical::cid(&hash));
+        }
         commit["record"] = record;
     }
     json!({"did": did, "time_us": time_us, "kind": "commit", "commit": commit})
@@ -79,24 +79,12 @@ fn commit(
 
 /// `{g}`, `{n}` and `{y}` of a sentence filled in.
 fn fill(sentence: &str, group: &str, first_name: &str, year: i16) -> String {
-    sentence
-        .replace("{g}", group)
-        .replace("{n}", first_name)
-        .replace("{y}", &year.to_string())
+    sentence.replace("{g}", group).replace("{n}", first_name).replace("{y}", &year.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tids_sort_by_time_and_begin_as_they_must() {
-        let early = tid(1_640_995_200_000_000, 0);
-        let late = tid(1_795_000_000_000_000, 1023);
-        assert_eq!(tid(0, 0), "2222222222222");
-        assert!(early < late && early.len() == 13);
-        assert!(late.starts_with(|c: char| "234567abcdefghij".contains(c)));
-    }
 
     #[test]
     fn datetimes_have_milliseconds() {

@@ -114,15 +114,11 @@ pub(super) const CULTURES: &[Culture] = &[
             "Wei", "Xiuying", "Jun", "Meilin", "Haoran", "Yating", "Zhiyuan", "Lihua", "Chenxi",
             "Boyang",
         ],
-        family: &[
-            "Zhang", "Liu", "Chen", "Huang", "Zhao", "Wu", "Xu", "Lin", "Guo", "Zheng",
-        ],
+        family: &["Zhang", "Liu", "Chen", "Huang", "Zhao", "Wu", "Xu", "Lin", "Guo", "Zheng"],
         family_first: true,
     },
     Culture {
-        given: &[
-            "Minh", "Thảo", "Hương", "Đức", "Linh", "Quang", "Mai", "Tuấn", "Hạnh", "Phúc",
-        ],
+        given: &["Minh", "Thảo", "Hương", "Đức", "Linh", "Quang", "Mai", "Tuấn", "Hạnh", "Phúc"],
         family: &["Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Võ", "Đặng", "Bùi"],
         family_first: true,
     },

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::groups::{FAMILY, Group, KINDS, OLD_FRIENDS, PLACES};
 use super::people::{CITIES, Kind, Person, Registry, person, pick};
-use super::{PROFILE, commit, datetime, fill, tid};
+use super::{PROFILE, commit, datetime, fill, tid, time};
 
 mod statements;
 
@@ -99,12 +99,7 @@ struct Draft {
 
 enum What {
     Identity,
-    Write {
-        operation: &'static str,
-        collection: &'static str,
-        rkey: String,
-        record: Value,
-    },
+    Write { operation: &'static str, collection: &'static str, rkey: String, record: Value },
 }
 
 /// The demo network of `people` accounts. Pure: the same arguments give the same events.
@@ -202,11 +197,7 @@ impl Maker {
             let (kind, name, domain) = if i < organizations {
                 (Kind::Organization, group.name.clone(), "groups.example")
             } else {
-                (
-                    Kind::Agent,
-                    format!("{} Assistant", group.name),
-                    "agents.example",
-                )
+                (Kind::Agent, format!("{} Assistant", group.name), "agents.example")
             };
             let bio = match kind {
                 Kind::Agent => format!("Answers questions about the {}. A program.", group.name),
@@ -245,12 +236,7 @@ impl Maker {
             };
             circles[a].push(b);
             circles[b].push(a);
-            ties.push(Tie {
-                a,
-                b,
-                why,
-                closeness,
-            });
+            ties.push(Tie { a, b, why, closeness });
         };
 
         let sociable: Vec<f64> = (0..count).map(|_| pareto(rng, 2.0, 40.0)).collect();
@@ -279,11 +265,7 @@ impl Maker {
         for &(older, younger) in relatives {
             tie(rng, &mut circles, younger, older, Why::Family);
         }
-        let persons = self
-            .people
-            .iter()
-            .filter(|p| p.kind == Kind::Person)
-            .count();
+        let persons = self.people.iter().filter(|p| p.kind == Kind::Person).count();
         for i in 0..persons {
             // Someone from elsewhere, met through whoever a random person happens to know.
             if rng.random_bool(0.45) {
@@ -332,19 +314,8 @@ impl Maker {
             }
             record["metadata"] = json!({"city": CITIES[person.city]});
             record["createdAt"] = json!(datetime(at));
-            self.drafts.push(Draft {
-                at,
-                by,
-                what: What::Identity,
-            });
-            self.write(
-                at + MINUTE,
-                by,
-                "create",
-                PROFILE,
-                "self".to_owned(),
-                record,
-            );
+            self.drafts.push(Draft { at, by, what: What::Identity });
+            self.write(at + MINUTE, by, "create", PROFILE, "self".to_owned(), record);
         }
     }
 
@@ -357,12 +328,7 @@ impl Maker {
         rkey: String,
         record: Value,
     ) {
-        let what = What::Write {
-            operation,
-            collection,
-            rkey,
-            record,
-        };
+        let what = What::Write { operation, collection, rkey, record };
         self.drafts.push(Draft { at, by, what });
     }
 
@@ -387,26 +353,12 @@ impl Maker {
                         "time": datetime(time_us),
                     },
                 }),
-                What::Write {
-                    operation,
-                    collection,
-                    rkey,
-                    record,
-                } => commit(
-                    &person.did,
-                    time_us,
-                    operation,
-                    collection,
-                    &rkey,
-                    Some(record),
-                ),
+                What::Write { operation, collection, rkey, record } => {
+                    commit(&person.did, time_us, operation, collection, &rkey, Some(record))
+                }
             });
         }
-        Network {
-            people: self.people,
-            groups: self.groups,
-            events,
-        }
+        Network { people: self.people, groups: self.groups, events }
     }
 }
 
@@ -418,15 +370,9 @@ fn pareto(rng: &mut StdRng, alpha: f64, most: f64) -> f64 {
 /// A group by its pull; where `city` is given, one of that city when there is any.
 fn choose_group(rng: &mut StdRng, groups: &[Group], city: Option<usize>) -> usize {
     let all: Vec<usize> = (0..groups.len()).collect();
-    let local: Vec<usize> = all
-        .iter()
-        .copied()
-        .filter(|&g| Some(groups[g].city) == city)
-        .collect();
+    let local: Vec<usize> = all.iter().copied().filter(|&g| Some(groups[g].city) == city).collect();
     let from = if local.is_empty() { &all } else { &local };
-    from.choose_weighted(rng, |&g| groups[g].pull)
-        .copied()
-        .unwrap_or(0)
+    from.choose_weighted(rng, |&g| groups[g].pull).copied().unwrap_or(0)
 }
 
 /// A group to which both belong.
@@ -436,8 +382,7 @@ pub(super) fn shared(a: &Person, b: &Person) -> Option<usize> {
 
 /// The calendar year of a time, UTC.
 pub(super) fn year(micros: i64) -> i16 {
-    let time = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
-    TimeZone::UTC.to_datetime(time).year()
+    TimeZone::UTC.to_datetime(time(micros)).year()
 }
 
 #[cfg(test)]

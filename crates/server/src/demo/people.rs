@@ -74,13 +74,8 @@ pub(super) const CITIES: &[&str] = &[
 ];
 
 /// Fictional domains (RFC 2606 reserves `.example`), so that no handle belongs to anybody.
-const DOMAINS: &[&str] = &[
-    "rhiz.example",
-    "commons.example",
-    "orchard.example",
-    "tidepool.example",
-    "lantern.example",
-];
+const DOMAINS: &[&str] =
+    &["rhiz.example", "commons.example", "orchard.example", "tidepool.example", "lantern.example"];
 
 const TRADES: &[&str] = &[
     "Hydrologist",
@@ -205,11 +200,7 @@ pub(super) fn person(
         Some(family) => (family, false),
         None => (pick(rng, culture.family), culture.family_first),
     };
-    let name = if family_first {
-        format!("{family} {given}")
-    } else {
-        format!("{given} {family}")
-    };
+    let name = if family_first { format!("{family} {given}") } else { format!("{given} {family}") };
     let domain = pick(rng, DOMAINS);
     let handle = registry.handle(&format!("{given}-{family}"), domain);
     let bio = bio(rng, city, &groups, all);
@@ -229,9 +220,8 @@ pub(super) fn person(
 fn bio(rng: &mut StdRng, city: usize, groups: &[usize], all: &[Group]) -> String {
     let trade = pick(rng, TRADES);
     let place = CITIES[city];
-    let member = groups
-        .first()
-        .map(|&g| format!("{} {}.", pick(rng, all[g].kind.roles), all[g].name));
+    let member =
+        groups.first().map(|&g| format!("{} {}.", pick(rng, all[g].kind.roles), all[g].name));
     match rng.random_range(0..10) {
         0 => String::new(),
         1..=3 => format!("{trade} in {place}."),
@@ -306,13 +296,7 @@ mod tests {
     #[test]
     fn a_taken_handle_gets_a_number() {
         let mut registry = Registry::new(1);
-        assert_eq!(
-            registry.handle("Łukasz Wójcik", "a.example"),
-            "lukasz-wojcik.a.example"
-        );
-        assert_eq!(
-            registry.handle("Lukasz Wojcik", "a.example"),
-            "lukasz-wojcik2.a.example"
-        );
+        assert_eq!(registry.handle("Łukasz Wójcik", "a.example"), "lukasz-wojcik.a.example");
+        assert_eq!(registry.handle("Lukasz Wojcik", "a.example"), "lukasz-wojcik2.a.example");
     }
 }

@@ -45,12 +45,8 @@ pub struct Stream {
 
 /// Goes on from where `network` ends. The same seed, network and times give the same events.
 pub fn stream(seed: u64, network: &Network) -> Stream {
-    let index: HashMap<&str, usize> = network
-        .people
-        .iter()
-        .enumerate()
-        .map(|(i, person)| (person.did.as_str(), i))
-        .collect();
+    let index: HashMap<&str, usize> =
+        network.people.iter().enumerate().map(|(i, person)| (person.did.as_str(), i)).collect();
     let mut stream = Stream {
         rng: StdRng::seed_from_u64(seed ^ 0x73_74_72_65_61_6d),
         pace: StdRng::seed_from_u64(seed ^ 0x70_61_63_65),
@@ -158,10 +154,7 @@ impl Stream {
             return None;
         }
         let strength = live.record["strength"].as_i64().unwrap_or(50);
-        let kind = live.record["type"]
-            .as_str()
-            .unwrap_or("personal")
-            .to_owned();
+        let kind = live.record["type"].as_str().unwrap_or("personal").to_owned();
         let why =
             shared(&self.people[owner], &self.people[other]).map_or(Why::OldFriends, Why::Group);
         let strength = (strength + self.rng.random_range(-8..=8)).clamp(5, 98);
@@ -172,11 +165,7 @@ impl Stream {
     fn attest(&mut self, at: i64) -> Option<Value> {
         let i = self.any_live()?;
         let live = &self.live[i];
-        let side = if self.rng.random_bool(0.5) {
-            live.owner
-        } else {
-            live.other
-        };
+        let side = if self.rng.random_bool(0.5) { live.owner } else { live.other };
         let &by = self.circles[side].choose(&mut self.rng)?;
         if !live.open || by == live.owner || by == live.other {
             return None;
@@ -265,13 +254,7 @@ impl Stream {
             self.circles[other].push(owner);
         }
         self.stated.insert((owner, other), self.live.len());
-        self.live.push(Live {
-            owner,
-            other,
-            rkey: rkey.to_owned(),
-            record,
-            open,
-        });
+        self.live.push(Live { owner, other, rkey: rkey.to_owned(), record, open });
     }
 
     fn any_live(&mut self) -> Option<usize> {
@@ -332,9 +315,7 @@ mod tests {
             let before = revs.insert(event["did"].to_string(), rev.clone());
             assert!(before.is_none_or(|before| before < rev), "{event}");
             let operation = commit["operation"].as_str().unwrap();
-            *seen
-                .entry(format!("{operation} {}", commit["collection"]))
-                .or_default() += 1;
+            *seen.entry(format!("{operation} {}", commit["collection"])).or_default() += 1;
             if commit["collection"] == RELATIONSHIP {
                 match operation {
                     "create" => assert!(live.insert(uri(&event)), "created twice: {event}"),
@@ -370,9 +351,6 @@ mod tests {
         let mean = Duration::from_millis(800);
         let total: Duration = (0..2_000).map(|_| stream.gap(mean)).sum();
         let average = total / 2_000;
-        assert!(
-            average > mean * 8 / 10 && average < mean * 12 / 10,
-            "{average:?}"
-        );
+        assert!(average > mean * 8 / 10 && average < mean * 12 / 10, "{average:?}");
     }
 }

@@ -39,14 +39,12 @@ impl Maker {
             let days = 730.0 * self.rng.random::<f64>().powf(1.8 + 4.0 * tie.closeness);
             let strength = 44.0 + 54.0 * tie.closeness;
             let years = self.rng.random_range(0.2..9.0);
-            for (owner, other) in [(tie.a, tie.b), (tie.b, tie.a)]
-                .into_iter()
-                .take(1 + usize::from(mutual))
+            for (owner, other) in
+                [(tie.a, tie.b), (tie.b, tie.a)].into_iter().take(1 + usize::from(mutual))
             {
                 let rng = &mut self.rng;
-                let strength = (strength + rng.random_range(-9.0..9.0))
-                    .round()
-                    .clamp(5.0, 100.0) as i64;
+                let strength =
+                    (strength + rng.random_range(-9.0..9.0)).round().clamp(5.0, 100.0) as i64;
                 let last_ago =
                     ((days * rng.random_range(0.9..1.1) * DAY as f64) as i64).max(2 * QUIET);
                 // Written down within two days of the meeting.
@@ -58,8 +56,7 @@ impl Maker {
                 let created = self.now - earlier.map_or(written_ago, |(ago, _)| ago);
                 let start = created - (years * 365.25 * DAY as f64) as i64;
                 let sentence =
-                    tie.why
-                        .sentence(rng, &self.groups, &self.people[other].called, year(start));
+                    tie.why.sentence(rng, &self.groups, &self.people[other].called, year(start));
                 let rkey = self.key();
                 let uri = format!("at://{}/{RELATIONSHIP}/{rkey}", self.people[owner].did);
                 let mut record = json!({
@@ -79,32 +76,14 @@ impl Maker {
                     let mut first = record.clone();
                     first["strength"] = json!(before);
                     first["temporal"]["lastInteraction"] = json!(datetime(created - DAY));
-                    self.write(
-                        self.now - ago,
-                        owner,
-                        "create",
-                        RELATIONSHIP,
-                        rkey.clone(),
-                        first,
-                    );
+                    self.write(self.now - ago, owner, "create", RELATIONSHIP, rkey.clone(), first);
                     record["temporal"]["history"] = json!([
                         {"timestamp": datetime(created), "strength": before},
                         {"timestamp": datetime(self.now - last_ago), "strength": strength, "event": "in touch again"},
                     ]);
                 }
-                let operation = if earlier.is_some() {
-                    "update"
-                } else {
-                    "create"
-                };
-                self.write(
-                    self.now - written_ago,
-                    owner,
-                    operation,
-                    RELATIONSHIP,
-                    rkey,
-                    record,
-                );
+                let operation = if earlier.is_some() { "update" } else { "create" };
+                self.write(self.now - written_ago, owner, operation, RELATIONSHIP, rkey, record);
                 statements.push(Statement {
                     owner,
                     other,
@@ -152,14 +131,7 @@ impl Maker {
                     _ => "dispute",
                 };
                 let favour = matches!(kind, "verify" | "strengthen");
-                let evidence = pick(
-                    rng,
-                    if favour {
-                        EVIDENCE_FOR
-                    } else {
-                        EVIDENCE_AGAINST
-                    },
-                );
+                let evidence = pick(rng, if favour { EVIDENCE_FOR } else { EVIDENCE_AGAINST });
                 let suggested = match kind {
                     "strengthen" => Some((s.strength + rng.random_range(4..15)).min(100)),
                     "weaken" => Some((s.strength - rng.random_range(8..30)).max(0)),
@@ -185,11 +157,7 @@ impl Maker {
         if !common.is_empty() && rng.random_bool(0.7) {
             return common.choose(rng).copied();
         }
-        let side = if rng.random_bool(0.5) {
-            s.owner
-        } else {
-            s.other
-        };
+        let side = if rng.random_bool(0.5) { s.owner } else { s.other };
         self.circles[side].choose(rng).copied()
     }
 
