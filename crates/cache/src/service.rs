@@ -167,7 +167,7 @@ impl CacheService {
         let stats = Arc::new(Statistics::new(&config.namespaces));
         Ok(Self {
             inner: Arc::new(Inner {
-                memory: Some(MemoryTier::new(config.max_keys, stats.clone())),
+                memory: Some(MemoryTier::new(config.max_keys, config.max_bytes, stats.clone())),
                 index: InvalidationIndex::new(config.index_capacity),
                 flights: FlightBoard::default(),
                 applied: AtomicU64::new(0),
@@ -627,7 +627,7 @@ impl Inner {
         self.stats.count(Scope::Overall, namespace, Count::Sets);
         if let Some(memory) = &self.memory {
             self.stats.count(Scope::Memory, namespace, Count::Sets);
-            memory.insert(key, slot.clone());
+            memory.insert(key, slot.clone(), self.now());
         }
         Ok(slot)
     }
