@@ -22,8 +22,8 @@ use std::{
 };
 use subtle::ConstantTimeEq;
 
-/// The file's name in the data directory.
-const NAME: &str = "internal.key";
+/// The name of the key's file in the data directory.
+pub const NAME: &str = "internal.key";
 
 /// A key that is never shown and is compared in constant time. Cheap to clone; has no default.
 #[derive(Clone)]

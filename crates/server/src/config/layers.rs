@@ -14,7 +14,6 @@ use std::{
 };
 
 /// A value given on the command line.
-#[derive(Debug, Clone)]
 pub struct Flag {
     /// The key, such as `api.port`.
     pub key: &'static str,
@@ -25,7 +24,7 @@ pub struct Flag {
 }
 
 /// Where values may come from.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Sources {
     /// The working directory; empty for that of the process.
     pub directory: PathBuf,
@@ -40,7 +39,6 @@ pub struct Sources {
 }
 
 /// One value of one layer.
-#[derive(Debug)]
 pub(super) struct Layer {
     pub key: &'static Key,
     pub raw: Raw,
@@ -48,7 +46,6 @@ pub(super) struct Layer {
 }
 
 /// One key with what holds for it.
-#[derive(Debug)]
 pub struct Setting {
     /// The key.
     pub key: &'static Key,
@@ -61,7 +58,6 @@ pub struct Setting {
 }
 
 /// What the layers say, all in all.
-#[derive(Debug)]
 pub struct Survey {
     /// The file that was read.
     pub file: Option<PathBuf>,

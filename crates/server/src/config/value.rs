@@ -5,7 +5,7 @@ use crate::key::SecretKey;
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 /// A value as it was given: by the environment or a flag always text, by `rhiz.toml` typed.
-#[derive(Debug, Clone, PartialEq)]
+/// It may be a secret, so neither it nor what holds it has a `Debug`.
 pub enum Raw {
     /// Text.
     Text(String),
@@ -31,8 +31,7 @@ impl fmt::Display for Raw {
     }
 }
 
-/// A value that was found to be allowed.
-#[derive(Debug, Clone)]
+/// A value that was found to be allowed. No `Debug`, as for [`Raw`].
 pub enum Value {
     /// Yes or no.
     Bool(bool),
