@@ -1,1 +1,28 @@
-//! (being written)
+//! Edges, paths, trust and conviction: what all live statements amount to.
+//!
+//! Pure: no I/O, no clock of its own. [`Graph`] is fed with facts and answers for one day.
+
+mod audit;
+mod conviction;
+mod derived;
+mod explain;
+mod facts;
+pub mod formula;
+mod graph;
+mod neighbours;
+mod search;
+mod state;
+mod stats;
+mod trust;
+mod web;
+
+pub use audit::{Digest, Part};
+pub use conviction::{
+    AttestationView, Conviction, ConvictionExplained, Factors, RelationshipView, Trend,
+};
+pub use explain::{Addend, Mover, TrustExplained};
+pub use graph::Graph;
+pub use neighbours::{Neighbour, NeighbourQuery};
+pub use search::{Algorithm, Hop, Path, PathError, PathQuery, Relax};
+pub use stats::{Memory, Stats};
+pub use trust::{Recommendation, TrustHealth, TrustLevel, TrustMetrics};

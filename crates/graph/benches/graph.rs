@@ -1,0 +1,2 @@
+//! What the graph costs.
+fn main() {}

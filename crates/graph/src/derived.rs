@@ -1,0 +1,398 @@
+//! What follows from the facts on one day: standings, backings, trusts, and the sums behind the
+//! scores.
+//!
+//! The law: everything here is a function of facts and day. Two ways lead to it, and end in the
+//! same bits: [`Derived::compute`] from nothing, and, for one changed pair, *withdraw* its shares,
+//! change it, *enter* its shares again. A share is worked out from facts and from what is stored
+//! here, so what is withdrawn is what was entered, as long as neither changes in between.
+//!
+//! The chain has no loop: records and refusals → standing → backing → trust → network.
+
+use crate::facts::{Facts, NONE};
+use crate::formula::{self, RECENT_DAYS, Sum, Trust};
+use rhiz_domain::fact::{AttestationKind, Day};
+use std::collections::HashMap;
+
+/// What acquaintances attest of a record; there is one only where at least one does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Backing {
+    /// 0–100, unrounded.
+    pub(crate) score: f64,
+    pub(crate) verifiers: u32,
+    pub(crate) voices: u32,
+}
+
+/// The sums behind one entity's scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tally {
+    /// Σ s·d over counterparts received from.
+    pub(crate) received_strength: Sum,
+    /// Σ q and Σ q·t of N₁.
+    pub(crate) weight: Sum,
+    pub(crate) weighted_trust: Sum,
+    /// Counterparts received from.
+    pub(crate) received: u32,
+    pub(crate) recent: u32,
+    /// Counterparts stated by it.
+    pub(crate) stated: u32,
+    pub(crate) mutual: u32,
+    /// Counterparts with a counted record.
+    pub(crate) counterparts: u32,
+    /// Counterparts received from with a verified record.
+    pub(crate) verified: u32,
+    pub(crate) records: u32,
+    pub(crate) verified_records: u32,
+    /// Counted records with an interaction in the last 30 days.
+    pub(crate) interactions: u32,
+}
+
+impl Tally {
+    /// All of it, for hashing.
+    pub(crate) fn fields(&self) -> impl std::hash::Hash {
+        (
+            [self.received_strength, self.weight, self.weighted_trust],
+            [self.received, self.recent, self.stated, self.mutual, self.counterparts],
+            [self.verified, self.records, self.verified_records, self.interactions],
+        )
+    }
+
+    pub(crate) fn reputation(&self) -> f64 {
+        formula::shrunk(self.received_strength.value(), self.received)
+    }
+
+    pub(crate) fn reciprocity(&self) -> f64 {
+        formula::shrunk(f64::from(self.mutual), self.stated)
+    }
+
+    pub(crate) fn consistency(&self) -> f64 {
+        formula::consistency(self.recent, self.received)
+    }
+
+    pub(crate) fn standing(&self) -> f64 {
+        formula::standing(self.reputation(), self.reciprocity(), self.consistency())
+    }
+
+    pub(crate) fn verification_ratio(&self) -> f64 {
+        if self.received == 0 { 0.0 } else { f64::from(self.verified) / f64::from(self.received) }
+    }
+
+    pub(crate) fn direct(&self) -> f64 {
+        let [a, b, c, d] = formula::DIRECT_WEIGHTS;
+        a * self.reputation()
+            + b * self.reciprocity()
+            + c * self.consistency()
+            + d * self.verification_ratio()
+    }
+
+    /// N₁.
+    pub(crate) fn network_1(&self) -> f64 {
+        let q = self.weight.value();
+        if q > 0.0 { self.weighted_trust.value() / q } else { 0.0 }
+    }
+}
+
+/// What one pair adds to one side's standing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StandingShare {
+    /// The largest s·d received, if anything was.
+    pub(crate) received: Option<f64>,
+    pub(crate) recent: bool,
+    pub(crate) stated: bool,
+    pub(crate) mutual: bool,
+}
+
+/// What one pair adds to one side's other scores.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TrustShare {
+    /// The received record that speaks for the counterpart, with its q and t.
+    pub(crate) voice: Option<(u32, f64, Trust)>,
+    pub(crate) records: u32,
+    pub(crate) verified_records: u32,
+    pub(crate) interactions: u32,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Derived {
+    pub(crate) day: Day,
+    tallies: Vec<Tally>,
+    /// By record slot.
+    pub(crate) trust: Vec<Trust>,
+    /// By record slot.
+    backing: HashMap<u32, Backing>,
+    /// A bit for each record slot that is in `backing`: most are not.
+    backed: Vec<u64>,
+    /// Counted records.
+    pub(crate) relationships: usize,
+    /// Counted records of mutual pairs.
+    pub(crate) mutual: usize,
+    /// Entities with a verified record received.
+    pub(crate) verified_entities: usize,
+}
+
+fn recent(last: Option<Day>, as_of: Day) -> bool {
+    last.is_some_and(|day| formula::days_between(day, as_of) < RECENT_DAYS)
+}
+
+impl Derived {
+    /// Of nothing.
+    pub(crate) fn empty(day: Day) -> Self {
+        Self { day, ..Self::default() }
+    }
+
+    /// Everything, from nothing but the facts.
+    pub(crate) fn compute(facts: &Facts, day: Day) -> Self {
+        let mut new = Self::empty(day);
+        new.make_room(facts);
+        for pair in facts.live_pairs() {
+            new.enter_standing(facts, pair);
+        }
+        for slot in facts.live_records() {
+            new.assess(facts, slot);
+        }
+        for pair in facts.live_pairs() {
+            new.enter_trust(facts, pair);
+        }
+        new
+    }
+
+    /// Room for every entity and record slot there is.
+    pub(crate) fn make_room(&mut self, facts: &Facts) {
+        if self.tallies.len() < facts.people().len() {
+            self.tallies.resize(facts.people().len(), Tally::default());
+        }
+        if self.trust.len() < facts.record_slots() {
+            self.trust.resize(facts.record_slots(), Trust::ZERO);
+            self.backed.resize(facts.record_slots().div_ceil(64), 0);
+        }
+    }
+
+    pub(crate) fn tally(&self, id: u32) -> Tally {
+        self.tallies.get(id as usize).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn standing(&self, id: u32) -> f64 {
+        self.tally(id).standing()
+    }
+
+    pub(crate) fn standing_share(&self, facts: &Facts, pair: u32, x: u32) -> StandingShare {
+        let mut share = StandingShare::default();
+        for slot in facts.counted_of(pair) {
+            let r = facts.record(slot);
+            if r.received_by(x) {
+                let sd = f64::from(r.strength) / 100.0
+                    * formula::freshness(r.last_interaction(), self.day);
+                share.received = Some(share.received.map_or(sd, |best| best.max(sd)));
+                share.recent |= recent(r.last_interaction(), self.day);
+            }
+            share.stated |= r.stated_by(x);
+        }
+        share.mutual = share.stated && facts.pairs[pair as usize].mutual;
+        share
+    }
+
+    pub(crate) fn trust_share(&self, facts: &Facts, pair: u32, x: u32) -> TrustShare {
+        let mut share = TrustShare::default();
+        let mut voice: Option<(u32, Trust, u8)> = None;
+        for slot in facts.counted_of(pair) {
+            let r = facts.record(slot);
+            share.records += 1;
+            share.interactions += u32::from(recent(r.last_interaction(), self.day));
+            if !r.received_by(x) {
+                continue;
+            }
+            share.verified_records += u32::from(self.verified(slot));
+            if r.strength >= formula::NETWORK_STRENGTH {
+                let mine = (self.trust[slot as usize], r.strength);
+                let better = voice.is_none_or(|(best, trust, strength)| {
+                    match mine.cmp(&(trust, strength)) {
+                        std::cmp::Ordering::Equal => facts.compare_uris(slot, best).is_lt(),
+                        order => order.is_gt(),
+                    }
+                });
+                if better {
+                    voice = Some((slot, mine.0, mine.1));
+                }
+            }
+        }
+        share.voice = voice.map(|(slot, trust, _)| (slot, self.voice_weight(slot), trust));
+        share
+    }
+
+    /// What acquaintances attest of a record, as last worked out.
+    pub(crate) fn backing_of(&self, slot: u32) -> Option<&Backing> {
+        let bits = self.backed.get(slot as usize / 64)?;
+        if bits >> (slot % 64) & 1 == 1 { self.backing.get(&slot) } else { None }
+    }
+
+    fn set_backing(&mut self, slot: u32, backing: Option<Backing>) {
+        let bits = &mut self.backed[slot as usize / 64];
+        match backing {
+            Some(backing) => {
+                *bits |= 1 << (slot % 64);
+                self.backing.insert(slot, backing);
+            }
+            None if *bits >> (slot % 64) & 1 == 1 => {
+                *bits &= !(1 << (slot % 64));
+                self.backing.remove(&slot);
+            }
+            None => {}
+        }
+    }
+
+    /// *q*: the backing as a fraction, or one half where no acquaintance attests.
+    fn voice_weight(&self, slot: u32) -> f64 {
+        self.backing_of(slot).map_or(formula::UNATTESTED_BACKING, |b| b.score / 100.0)
+    }
+
+    /// It has an acquainted attester, and enough backing.
+    pub(crate) fn verified(&self, slot: u32) -> bool {
+        self.backing_of(slot).is_some_and(|b| b.score >= formula::VERIFIED_BACKING)
+    }
+
+    fn tally_mut(&mut self, id: u32) -> &mut Tally {
+        if self.tallies.len() <= id as usize {
+            self.tallies.resize(id as usize + 1, Tally::default());
+        }
+        &mut self.tallies[id as usize]
+    }
+
+    pub(crate) fn enter_standing(&mut self, facts: &Facts, pair: u32) {
+        let p = &facts.pairs[pair as usize];
+        for x in [p.lo, p.hi] {
+            let share = self.standing_share(facts, pair, x);
+            let tally = self.tally_mut(x);
+            if let Some(sd) = share.received {
+                tally.received += 1;
+                tally.received_strength += Sum::of(sd);
+            }
+            tally.recent += u32::from(share.recent);
+            tally.stated += u32::from(share.stated);
+            tally.mutual += u32::from(share.mutual);
+        }
+    }
+
+    pub(crate) fn withdraw_standing(&mut self, facts: &Facts, pair: u32) {
+        let p = &facts.pairs[pair as usize];
+        for x in [p.lo, p.hi] {
+            let share = self.standing_share(facts, pair, x);
+            let tally = self.tally_mut(x);
+            if let Some(sd) = share.received {
+                tally.received -= 1;
+                tally.received_strength -= Sum::of(sd);
+            }
+            tally.recent -= u32::from(share.recent);
+            tally.stated -= u32::from(share.stated);
+            tally.mutual -= u32::from(share.mutual);
+        }
+    }
+
+    pub(crate) fn enter_trust(&mut self, facts: &Facts, pair: u32) {
+        let p = &facts.pairs[pair as usize];
+        for x in [p.lo, p.hi] {
+            let share = self.trust_share(facts, pair, x);
+            let tally = self.tally_mut(x);
+            if let Some((_, q, t)) = share.voice {
+                tally.weight += Sum::of(q);
+                tally.weighted_trust += Sum::of(q * t.value());
+            }
+            tally.counterparts += u32::from(share.records > 0);
+            tally.verified += u32::from(share.verified_records > 0);
+            tally.records += share.records;
+            let first = tally.verified_records == 0 && share.verified_records > 0;
+            tally.verified_records += share.verified_records;
+            tally.interactions += share.interactions;
+            self.verified_entities += usize::from(first);
+            if x == p.lo {
+                let records = share.records as usize;
+                self.relationships += records;
+                self.mutual += if p.mutual { records } else { 0 };
+            }
+        }
+    }
+
+    pub(crate) fn withdraw_trust(&mut self, facts: &Facts, pair: u32) {
+        let p = &facts.pairs[pair as usize];
+        for x in [p.lo, p.hi] {
+            let share = self.trust_share(facts, pair, x);
+            let tally = self.tally_mut(x);
+            if let Some((_, q, t)) = share.voice {
+                tally.weight -= Sum::of(q);
+                tally.weighted_trust -= Sum::of(q * t.value());
+            }
+            tally.counterparts -= u32::from(share.records > 0);
+            tally.verified -= u32::from(share.verified_records > 0);
+            tally.records -= share.records;
+            tally.verified_records -= share.verified_records;
+            let last = tally.verified_records == 0 && share.verified_records > 0;
+            tally.interactions -= share.interactions;
+            self.verified_entities -= usize::from(last);
+            if x == p.lo {
+                let records = share.records as usize;
+                self.relationships -= records;
+                self.mutual -= if p.mutual { records } else { 0 };
+            }
+        }
+    }
+
+    /// Works out backing and trust of one record. The standings have to be right already.
+    pub(crate) fn assess(&mut self, facts: &Facts, slot: u32) {
+        let r = facts.record(slot);
+        let backing = if r.target == NONE { None } else { work_out_backing(self, facts, slot) };
+        self.set_backing(slot, backing);
+        let [s, d, v, g, m] = self.factors(facts, slot);
+        self.trust[slot as usize] = formula::trust(s, d, v, g, m);
+    }
+
+    /// A record's slot is free: nothing follows from it any more.
+    pub(crate) fn forget(&mut self, slot: u32) {
+        self.set_backing(slot, None);
+        self.trust[slot as usize] = Trust::ZERO;
+    }
+
+    /// s, d, v, g, m of a record.
+    pub(crate) fn factors(&self, facts: &Facts, slot: u32) -> [f64; 5] {
+        let r = facts.record(slot);
+        let backing = self.backing_of(slot);
+        let mutual = facts.pairs[r.pair as usize].mutual && facts.counted(slot);
+        [
+            f64::from(r.strength) / 100.0,
+            formula::freshness(r.last_interaction(), self.day),
+            formula::verification(backing.map_or(0, |b| b.verifiers)),
+            formula::guard(backing.map(|b| b.score)),
+            formula::mutuality(mutual),
+        ]
+    }
+
+    /// *w* of an attestation that counts.
+    pub(crate) fn weight(&self, a: &crate::facts::Attestation) -> f64 {
+        let days = formula::days_between(a.day(), self.day);
+        formula::attestation_weight(a.kind, self.standing(a.attester), days, a.confidence)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.tallies.capacity() * size_of::<Tally>()
+            + self.trust.capacity() * size_of::<Trust>()
+            + self.backing.capacity() * size_of::<(u32, Backing)>()
+    }
+}
+
+fn work_out_backing(derived: &Derived, facts: &Facts, slot: u32) -> Option<Backing> {
+    let (mut sum, mut absolute) = (Sum::default(), Sum::default());
+    let (mut voices, mut verifiers) = (0, 0);
+    for (_, a) in facts.voices(slot) {
+        if !facts.acquainted(a.attester, slot) {
+            continue;
+        }
+        let w = derived.weight(a);
+        sum += Sum::of(w);
+        absolute += Sum::of(w.abs());
+        voices += 1;
+        let affirms = matches!(a.kind, AttestationKind::Verify | AttestationKind::Strengthen);
+        verifiers += u32::from(affirms);
+    }
+    (voices > 0).then(|| Backing {
+        score: formula::conviction(sum.value(), absolute.value()),
+        verifiers,
+        voices,
+    })
+}

@@ -1,0 +1,182 @@
+//! The graph: what is read from many threads while one applies what happens.
+//!
+//! Two parts. The *state* (facts and what follows from them) stands behind a lock that is held
+//! for microseconds. The *web* (the edges a search walks) is an immutable tree behind an atomic
+//! pointer: a search takes it as it is at its start, and no change waits for a search or makes
+//! one wait.
+
+use crate::derived::Derived;
+use crate::search::Pool;
+use crate::state::State;
+use crate::web::Web;
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, RwLock};
+use rhiz_domain::fact::{
+    AttestationFact, ChangeSet, Day, EntityFact, EntityId, RecordKey, RelationshipFact,
+};
+use rhiz_domain::{Change, Did};
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+/// Changes applied under one hold of the lock: readers wait for no more than these.
+const CHANGES_PER_HOLD: usize = 16;
+
+/// Relationships, attestations and who they name, with every score that follows from them.
+///
+/// The law: what it answers is a function of the facts applied and of [`Graph::as_of`]. The order
+/// of arrival decides nothing, as long as of two changes of one record or entity the later
+/// (by commit) is applied last; applying again what was applied, up to the newest, ends in the
+/// same state.
+#[derive(Debug)]
+pub struct Graph {
+    writer: Mutex<Writer>,
+    pub(crate) state: RwLock<State>,
+    pub(crate) web: ArcSwap<Web>,
+    pub(crate) pool: Pool,
+    pub(crate) average: Mutex<Option<crate::stats::Average>>,
+}
+
+/// What only the one who applies changes needs.
+#[derive(Debug, Default)]
+struct Writer {
+    /// Webs that may still be read, oldest first, by generation.
+    published: VecDeque<(u64, Weak<Web>)>,
+}
+
+impl Graph {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(as_of: Day) -> Self {
+        Self::from_state(State::new(as_of), 0)
+    }
+
+    /// All that is live, at once. `seq` is the number of the last change that these facts hold.
+    /// Facts may come in any order; of two for one key the later one holds. `size_hint` of the
+    /// relationships, where there is one, saves time.
+    #[must_use]
+    pub fn load(
+        as_of: Day,
+        seq: u64,
+        entities: impl Iterator<Item = EntityFact>,
+        relationships: impl Iterator<Item = RelationshipFact>,
+        attestations: impl Iterator<Item = AttestationFact>,
+    ) -> Self {
+        Self::from_state(State::load(as_of, entities, relationships, attestations), seq)
+    }
+
+    fn from_state(mut state: State, seq: u64) -> Self {
+        let web = Arc::new(State::web(&state.facts, &state.derived, seq));
+        state.facts.generation = 1;
+        Self {
+            writer: Mutex::new(Writer { published: VecDeque::from([(0, Arc::downgrade(&web))]) }),
+            state: RwLock::new(state),
+            web: ArcSwap::new(web),
+            pool: Pool::default(),
+            average: Mutex::new(None),
+        }
+    }
+
+    /// Applies what one commit changed. For one caller at a time; readers go on meanwhile, and
+    /// see the changes of a large set in several steps.
+    pub fn apply(&self, set: &ChangeSet) {
+        let mut writer = self.writer.lock();
+        let web = self.web.load_full();
+        let mut dirty = Vec::new();
+        for changes in set.changes.chunks(CHANGES_PER_HOLD) {
+            if changes.iter().all(|change| matches!(change, Change::Touched(_))) {
+                continue;
+            }
+            let mut state = self.state.write();
+            for change in changes {
+                state.apply(change, &mut dirty);
+            }
+        }
+        let version = web.version.max(set.seq);
+        let edits =
+            if dirty.is_empty() { Vec::new() } else { self.state.read().edits(&web, &mut dirty) };
+        let new = web.edited(version, &edits);
+        drop(web);
+        self.publish(&mut writer, new);
+    }
+
+    fn publish(&self, writer: &mut Writer, web: Web) {
+        let web = Arc::new(web);
+        let mut state = self.state.write();
+        writer.published.push_back((state.facts.generation, Arc::downgrade(&web)));
+        // What it replaces may die here, outside of the lock it does not need.
+        let old = self.web.swap(web);
+        state.facts.generation += 1;
+        drop(state);
+        drop(old);
+        while writer.published.front().is_some_and(|(_, web)| web.strong_count() == 0) {
+            writer.published.pop_front();
+        }
+        if let Some(&(oldest, _)) = writer.published.front() {
+            self.state.write().facts.release(oldest);
+        }
+    }
+
+    /// Makes another day today. Everything is worked out anew beside what is read meanwhile.
+    pub fn set_day(&self, day: Day) {
+        let mut writer = self.writer.lock();
+        let version = self.version();
+        let (derived, web) = {
+            let state = self.state.read();
+            if state.derived.day == day {
+                return;
+            }
+            let derived = Derived::compute(&state.facts, day);
+            let web = State::web(&state.facts, &derived, version);
+            (derived, web)
+        };
+        let old = std::mem::replace(&mut self.state.write().derived, derived);
+        self.publish(&mut writer, web);
+        drop(old);
+    }
+
+    /// The number of the last change applied.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.web.load().version
+    }
+
+    /// The day all answers are for.
+    #[must_use]
+    pub fn as_of(&self) -> Day {
+        self.web.load().day
+    }
+
+    /// The number of a DID that was told of, whether or not it exists for the public.
+    #[must_use]
+    pub fn find(&self, did: &str) -> Option<EntityId> {
+        self.state.read().facts.find(did).map(EntityId)
+    }
+
+    /// The DID of a number, if it was told.
+    #[must_use]
+    pub fn did(&self, id: EntityId) -> Option<Did> {
+        self.state.read().facts.did(id.0).cloned()
+    }
+
+    /// Exists for the public: its account is active, and it stands alone or something live that
+    /// is not private names it.
+    #[must_use]
+    pub fn exists(&self, id: EntityId) -> bool {
+        self.state.read().facts.exists(id.0)
+    }
+
+    /// `viewer` takes part in the relationship or is mutually related to one who does: they may
+    /// read the texts of a `network` one. False for a relationship that is not known.
+    #[must_use]
+    pub fn acquainted(&self, viewer: EntityId, key: RecordKey) -> bool {
+        let state = self.state.read();
+        let facts = &state.facts;
+        facts.find_record(key).is_some_and(|slot| {
+            let r = facts.record(slot);
+            facts.active(viewer.0)
+                && (r.owner == viewer.0
+                    || r.subject == viewer.0
+                    || facts.acquainted(viewer.0, slot))
+        })
+    }
+}

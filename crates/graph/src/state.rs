@@ -1,0 +1,408 @@
+//! Facts and what follows from them, kept in step: one change at a time.
+
+use crate::derived::Derived;
+use crate::facts::{Facts, KNOWN, NONE, Statement};
+use crate::formula::Trust;
+use crate::web::{CLOSED, Edge, Half, MAX_NODE, ODD, Odd, PairEdit, Web};
+use rhiz_domain::fact::{AttestationFact, Change, Consent, Day, EntityFact, RelationshipFact};
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) facts: Facts,
+    pub(crate) derived: Derived,
+    /// Entities that exist for the public.
+    pub(crate) entities: usize,
+    /// Attestations that count.
+    pub(crate) attestations: usize,
+    /// Grows with every change.
+    pub(crate) changes: u64,
+}
+
+/// Pairs whose edge may have changed, by their people.
+pub(crate) type Dirty = Vec<(u32, u32)>;
+
+impl State {
+    pub(crate) fn new(day: Day) -> Self {
+        Self {
+            facts: Facts::new(),
+            derived: Derived::empty(day),
+            entities: 0,
+            attestations: 0,
+            changes: 0,
+        }
+    }
+
+    /// From everything that is live.
+    pub(crate) fn load(
+        day: Day,
+        entities: impl Iterator<Item = EntityFact>,
+        relationships: impl Iterator<Item = RelationshipFact>,
+        attestations: impl Iterator<Item = AttestationFact>,
+    ) -> Self {
+        let mut state = Self::new(day);
+        let facts = &mut state.facts;
+        for entity in entities.filter(|e| e.id.0 <= MAX_NODE) {
+            facts.set_entity(&entity);
+        }
+        facts.reserve(relationships.size_hint().0);
+        for fact in relationships.filter(sound) {
+            if let Some(old) = facts.find_record(fact.key) {
+                facts.remove_record(old);
+            }
+            facts.insert_record(&fact);
+        }
+        for fact in attestations.filter(sound_attestation) {
+            if let Some(old) = facts.find_attestation(fact.key) {
+                facts.remove_attestation(old);
+            }
+            facts.insert_attestation(&fact);
+        }
+        for pair in 0..facts.pairs.len() as u32 {
+            facts.refresh_pair(pair);
+        }
+        for pair in 0..facts.pairs.len() as u32 {
+            facts.drop_empty_pair(pair);
+        }
+        state.derived = Derived::compute(&state.facts, day);
+        for id in 0..state.facts.people().len() as u32 {
+            state.recount_entity(id);
+        }
+        let all: Vec<u32> = state.facts.live_attestations().collect();
+        for slot in all {
+            state.recount_attestation(slot);
+        }
+        state
+    }
+
+    /// Every edge there is.
+    pub(crate) fn web(facts: &Facts, derived: &Derived, version: u64) -> Web {
+        let mut all = Vec::with_capacity(facts.record_count());
+        let mut statements = Vec::new();
+        for pair in facts.live_pairs() {
+            if let Some(edge) = edge(facts, derived, pair, &mut statements) {
+                all.push((facts.pairs[pair as usize].lo, edge));
+            }
+        }
+        Web::build(version, derived.day, &mut all)
+    }
+
+    /// One change. Applying it twice is the same as once.
+    pub(crate) fn apply(&mut self, change: &Change, dirty: &mut Dirty) {
+        self.changes += 1;
+        match change {
+            Change::Entity(fact) if fact.id.0 <= MAX_NODE => self.entity(fact, dirty),
+            Change::Relationship(fact) if sound(fact) => {
+                let old = self.facts.find_record(fact.key);
+                if old.is_some_and(|slot| self.facts.relationship(slot) == *fact) {
+                    return;
+                }
+                self.record(old, Some(fact), dirty);
+            }
+            Change::RelationshipGone(key) => {
+                if let Some(old) = self.facts.find_record(*key) {
+                    self.record(Some(old), None, dirty);
+                }
+            }
+            Change::Attestation(fact) if sound_attestation(fact) => {
+                let old = self.facts.find_attestation(fact.key);
+                if old.is_some_and(|slot| self.facts.attestation_fact(slot) == *fact) {
+                    return;
+                }
+                self.attestation(old, Some(fact), dirty);
+            }
+            Change::AttestationGone(key) => {
+                if let Some(old) = self.facts.find_attestation(*key) {
+                    self.attestation(Some(old), None, dirty);
+                }
+            }
+            // What is not sound cannot come from the store; it changes nothing.
+            Change::Entity(_)
+            | Change::Relationship(_)
+            | Change::Attestation(_)
+            | Change::Touched(_) => {}
+        }
+    }
+
+    fn entity(&mut self, fact: &EntityFact, dirty: &mut Dirty) {
+        let id = fact.id.0;
+        if !self.facts.matters(fact) {
+            self.facts.set_entity(fact);
+            self.recount_entity(id);
+            return;
+        }
+        let (pairs, made, about) = self
+            .facts
+            .person(id)
+            .map_or_else(Default::default, |p| (p.pairs.clone(), p.made.clone(), p.about.clone()));
+        let mut named = vec![id];
+        let mut spoken_of = Vec::new();
+        let mut voices = made.clone();
+        for a in made {
+            let t = self.facts.target(self.facts.attestation(a).target);
+            named.push(t.owner);
+            if t.record != NONE {
+                spoken_of.push(t.record);
+            }
+        }
+        for t in about {
+            for &a in &self.facts.target(t).voices {
+                named.push(self.facts.attestation(a).attester);
+                voices.push(a);
+            }
+        }
+        for &pair in &pairs {
+            let p = &self.facts.pairs[pair as usize];
+            named.push(p.other(id));
+        }
+        self.around(pairs, spoken_of, dirty, |facts| {
+            facts.set_entity(fact);
+            None
+        });
+        for id in named {
+            self.recount_entity(id);
+        }
+        for voice in voices {
+            self.recount_attestation(voice);
+        }
+    }
+
+    fn record(&mut self, old: Option<u32>, new: Option<&RelationshipFact>, dirty: &mut Dirty) {
+        let facts = &self.facts;
+        let mut pairs: Vec<u32> = Vec::with_capacity(2);
+        let mut named: Vec<u32> = Vec::with_capacity(4);
+        pairs.extend(old.map(|slot| facts.record(slot).pair));
+        if let Some(fact) = new {
+            pairs.extend(facts.find_pair(fact.key.owner.0, fact.subject.0));
+            named.extend([fact.key.owner.0, fact.subject.0]);
+        }
+        pairs.dedup();
+        for &pair in &pairs {
+            let p = &facts.pairs[pair as usize];
+            named.extend([p.lo, p.hi]);
+        }
+        self.around(pairs, Vec::new(), dirty, |facts| {
+            if let Some(slot) = old {
+                facts.remove_record(slot);
+            }
+            let slot = facts.insert_record(new?);
+            Some(facts.record(slot).pair)
+        });
+        if let Some(slot) = old
+            && self.facts.record(slot).pair == NONE
+        {
+            self.derived.forget(slot);
+        }
+        named.sort_unstable();
+        named.dedup();
+        for id in named {
+            self.recount_entity(id);
+        }
+        let key = new.map(|fact| fact.key).or_else(|| old.map(|s| self.facts.record(s).key()));
+        if let Some(target) = key.and_then(|key| self.facts.find_target(key)) {
+            for voice in self.facts.target(target).voices.clone() {
+                self.recount_attestation(voice);
+            }
+        }
+    }
+
+    fn attestation(&mut self, old: Option<u32>, new: Option<&AttestationFact>, dirty: &mut Dirty) {
+        let facts = &self.facts;
+        let mut named: Vec<u32> = Vec::with_capacity(4);
+        let (mut pairs, mut spoken_of) = (Vec::new(), Vec::new());
+        let mut touches = |attester: u32, record: Option<u32>| {
+            let Some(slot) = record else { return };
+            let r = facts.record(slot);
+            if attester == r.subject { pairs.push(r.pair) } else { spoken_of.push(slot) }
+        };
+        if let Some(slot) = old {
+            let a = facts.attestation(slot);
+            let t = facts.target(a.target);
+            named.extend([a.attester, t.owner]);
+            touches(a.attester, (t.record != NONE).then_some(t.record));
+        }
+        if let Some(fact) = new {
+            named.extend([fact.key.owner.0, fact.target.owner.0]);
+            touches(fact.key.owner.0, facts.find_record(fact.target));
+        }
+        pairs.dedup();
+        if let Some(slot) = old
+            && facts.attestation(slot).counted
+        {
+            self.attestations -= 1;
+        }
+        let mut placed = None;
+        self.around(pairs, spoken_of, dirty, |facts| {
+            if let Some(slot) = old {
+                facts.remove_attestation(slot);
+            }
+            placed = new.map(|fact| facts.insert_attestation(fact));
+            None
+        });
+        if let Some(slot) = placed {
+            self.recount_attestation(slot);
+        }
+        for id in named {
+            self.recount_entity(id);
+        }
+    }
+
+    /// Does a change that touches the records of `pairs` (and of the pair it returns, which may
+    /// be new) and what is attested of the records `spoken_of`; and brings in step what follows.
+    fn around(
+        &mut self,
+        mut pairs: Vec<u32>,
+        mut spoken_of: Vec<u32>,
+        dirty: &mut Dirty,
+        change: impl FnOnce(&mut Facts) -> Option<u32>,
+    ) {
+        let Self { facts, derived, .. } = self;
+        let mut before: Vec<(u32, f64)> = Vec::with_capacity(2 * pairs.len() + 2);
+        let mut mutual: Vec<bool> = Vec::with_capacity(pairs.len() + 1);
+        for &pair in &pairs {
+            let p = &facts.pairs[pair as usize];
+            before.extend([p.lo, p.hi].map(|x| (x, derived.standing(x))));
+            mutual.push(p.mutual);
+        }
+        // Several pairs can share a person: only now, with all old standings known, …
+        for &pair in &pairs {
+            derived.withdraw_trust(facts, pair);
+            derived.withdraw_standing(facts, pair);
+        }
+        let placed = change(facts);
+        derived.make_room(facts);
+        if let Some(pair) = placed
+            && !pairs.contains(&pair)
+        {
+            let p = &facts.pairs[pair as usize];
+            before.extend([p.lo, p.hi].map(|x| (x, derived.standing(x))));
+            pairs.push(pair);
+            mutual.push(false);
+        }
+        for &pair in &pairs {
+            facts.refresh_pair(pair);
+            derived.enter_standing(facts, pair);
+        }
+        // … whose word weighs differently now, and who became or ceased to be an acquaintance?
+        for &(x, standing) in &before {
+            if derived.standing(x).to_bits() != standing.to_bits() {
+                let made = facts.person(x).map_or(&[][..], |p| &p.made);
+                spoken_of.extend(made.iter().filter_map(|&a| {
+                    let record = facts.target(facts.attestation(a).target).record;
+                    (record != NONE && facts.acquainted(x, record)).then_some(record)
+                }));
+            }
+        }
+        for (&pair, &was_mutual) in pairs.iter().zip(&mutual) {
+            let p = &facts.pairs[pair as usize];
+            if p.mutual == was_mutual {
+                continue;
+            }
+            for (x, y) in [(p.lo, p.hi), (p.hi, p.lo)] {
+                let made = facts.person(x).map_or(&[][..], |p| &p.made);
+                spoken_of.extend(made.iter().filter_map(|&a| {
+                    let record = facts.target(facts.attestation(a).target).record;
+                    let concerns = record != NONE && {
+                        let r = facts.record(record);
+                        r.owner == y || r.subject == y
+                    };
+                    concerns.then_some(record)
+                }));
+            }
+        }
+        spoken_of.sort_unstable_by_key(|&slot| (facts.record(slot).pair, slot));
+        spoken_of.dedup();
+        // Searched once for each of them: by an order of its own where there are many.
+        let mut direct = pairs.clone();
+        direct.sort_unstable();
+        spoken_of.retain(|&slot| direct.binary_search(&facts.record(slot).pair).is_err());
+        for slots in spoken_of.chunk_by(|&a, &b| facts.record(a).pair == facts.record(b).pair) {
+            let pair = facts.record(slots[0]).pair;
+            derived.withdraw_trust(facts, pair);
+            for &slot in slots {
+                derived.assess(facts, slot);
+            }
+            derived.enter_trust(facts, pair);
+            let p = &facts.pairs[pair as usize];
+            dirty.push((p.lo, p.hi));
+        }
+        for &pair in &pairs {
+            for slot in facts.records_of(pair) {
+                derived.assess(facts, slot);
+            }
+            derived.enter_trust(facts, pair);
+            let p = &facts.pairs[pair as usize];
+            dirty.push((p.lo, p.hi));
+        }
+        for &pair in &pairs {
+            facts.drop_empty_pair(pair);
+        }
+    }
+
+    fn recount_entity(&mut self, id: u32) {
+        let exists = self.facts.exists(id);
+        let counted = &mut self.facts.person_mut(id).counted;
+        if std::mem::replace(counted, exists) != exists {
+            if exists { self.entities += 1 } else { self.entities -= 1 }
+        }
+    }
+
+    fn recount_attestation(&mut self, slot: u32) {
+        let counts = self.facts.attestation_counts(slot);
+        let counted = &mut self.facts.attestation_mut(slot).counted;
+        if std::mem::replace(counted, counts) != counts {
+            if counts { self.attestations += 1 } else { self.attestations -= 1 }
+        }
+    }
+
+    /// The edges of dirty pairs that are not as the web has them.
+    pub(crate) fn edits(&self, web: &Web, dirty: &mut Dirty) -> Vec<PairEdit> {
+        dirty.sort_unstable();
+        dirty.dedup();
+        let mut statements = Vec::new();
+        dirty
+            .drain(..)
+            .filter_map(|(lo, hi)| {
+                let pair = self.facts.find_pair(lo, hi);
+                let new = pair.and_then(|p| edge(&self.facts, &self.derived, p, &mut statements));
+                (web.edge(lo, hi) != new).then_some(PairEdit { lo, hi, edge: new })
+            })
+            .collect()
+    }
+}
+
+fn sound(fact: &RelationshipFact) -> bool {
+    fact.key.owner != fact.subject && fact.key.owner.0.max(fact.subject.0) <= MAX_NODE
+}
+
+fn sound_attestation(fact: &AttestationFact) -> bool {
+    fact.key.owner.0.max(fact.target.owner.0) <= MAX_NODE
+}
+
+/// The edge of a pair, seen from `lo`, if it may be a hop under any filter.
+fn edge(
+    facts: &Facts,
+    derived: &Derived,
+    pair: u32,
+    statements: &mut Vec<Statement>,
+) -> Option<Edge> {
+    let p = &facts.pairs[pair as usize];
+    if !p.active || p.consent == Consent::Anonymous {
+        return None;
+    }
+    facts.statements(pair, &derived.trust, statements);
+    let chosen = *crate::facts::choose(statements.iter())?;
+    let several = statements.iter().any(|s| s.kind != chosen.kind);
+    let odd = several || chosen.kind as usize >= KNOWN.len();
+    if statements.iter().all(|s| s.trust == Trust::ZERO) || (!odd && chosen.trust == Trust::ZERO) {
+        return None;
+    }
+    let kind = if odd { ODD } else { chosen.kind as u8 };
+    let cost = chosen.trust.cost().unwrap_or(CLOSED);
+    let texts = odd.then(|| {
+        let text = |s: &Statement| (Arc::clone(facts.kinds.text(s.kind)), *s);
+        Arc::new(Odd { statements: statements.iter().map(text).collect() })
+    });
+    let half = Half::new(cost, p.hi, chosen.strength, kind);
+    Some(Edge { half, slot: chosen.slot, odd: texts })
+}

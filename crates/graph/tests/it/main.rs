@@ -1,0 +1,8 @@
+//! The graph against a second, slow reading of the rules, against exhaustive search, and against
+//! numbers worked out by hand.
+
+mod applying;
+mod examples;
+mod exhaustive;
+mod naive;
+mod world;
