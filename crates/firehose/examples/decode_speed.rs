@@ -1,4 +1,5 @@
-//! How many messages a second one core decodes. Run with `--release`.
+//! How many messages a second one core decodes, with the allocator of the server. Run with
+//! `--release`.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
@@ -6,6 +7,9 @@ use rhiz_domain::{Clock, Tid, clock::SystemClock};
 use rhiz_firehose::{Decoded, Place, decode};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let clock = SystemClock::default();
