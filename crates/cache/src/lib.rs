@@ -4,21 +4,28 @@
 //! numbered records, every value carries the stamp noted before its computation began, and a
 //! reader hides what a later matching record covers.
 
+mod backend;
+mod call;
 mod config;
 mod flight;
+mod follow;
 mod index;
 pub mod key;
+mod lookup;
 mod memory;
 mod pattern;
+mod reclaim;
+mod redis;
 mod service;
 mod stats;
 mod value;
 
+pub use call::{Cacheable, Call, Computed, LoadError};
 pub use config::{CacheConfig, RedisConfig, Tiers};
 pub use pattern::Pattern;
 pub use rhiz_domain::cache::{
     CacheBackend, CacheError, CacheHealth, CacheStatus, ChangeLog, Consistency, Invalidation,
     SetOptions, Stamp, Target,
 };
-pub use service::{CacheService, Cacheable, Call, Computed, LoadError};
+pub use service::CacheService;
 pub use stats::{CacheStats, Counts, RedisStats, ScopeStats};

@@ -11,109 +11,27 @@
 //! 3. On a miss the key's flight: one caller computes, the others wait.
 //! 4. The computed value is stored with the stamp noted before; the caller answers with it.
 
+use crate::call::{Cacheable, Call, Computed, LoadError};
 use crate::config::{CacheConfig, Tiers};
-use crate::flight::{Boarding, Flight, FlightBoard, Landing};
+use crate::flight::{Boarding, FlightBoard, Landing};
+use crate::follow::Follower;
 use crate::index::{Cover, InvalidationIndex, Numbering};
 use crate::key;
-use crate::memory::{MemoryTier, Slot, Value};
+use crate::lookup::Item;
+use crate::memory::{MemoryTier, Slot};
 use crate::pattern::Pattern;
-use crate::stats::{CacheStats, Count, SAMPLE, Scope, Statistics};
-use crate::value;
+use crate::reclaim::reclaim;
+use crate::redis::{Envelope, RedisTier};
+use crate::stats::{CacheStats, Count, Scope, Statistics};
 use rhiz_domain::cache::{
-    CacheError, CacheHealth, CacheStatus, Consistency, Invalidation, SetOptions, Stamp, Target,
+    CacheError, CacheHealth, CacheStatus, ChangeLog, Consistency, Invalidation, SetOptions, Stamp,
+    Target,
 };
 use rhiz_domain::{Clock, Entropy};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-
-/// How one call wants its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Call {
-    /// How old a cached answer may be.
-    pub consistency: Consistency,
-    /// Compute even if there is a cached answer, and keep the result.
-    pub refresh: bool,
-}
-
-impl Call {
-    /// Not older than the change log's head at the moment of the call.
-    pub const FENCED: Self = Self { consistency: Consistency::Fenced, refresh: false };
-    /// As old as the confirmation of the change log's head allows.
-    pub const EVENTUAL: Self = Self { consistency: Consistency::Eventual, refresh: false };
-
-    /// The log's head was confirmed within this time.
-    #[must_use]
-    pub const fn bounded(within: Duration) -> Self {
-        Self { consistency: Consistency::Bounded(within), refresh: false }
-    }
-
-    /// The same with a forced computation, if asked for.
-    #[must_use]
-    pub const fn refresh(mut self, refresh: bool) -> Self {
-        self.refresh = refresh;
-        self
-    }
-}
-
-/// What a computation gives: the value, and what it was made from.
-#[derive(Debug, Clone)]
-pub struct Computed<T> {
-    /// The value.
-    pub value: T,
-    /// What it was made from; an invalidation of any of them hides it.
-    pub tags: Vec<String>,
-    /// Time to live; the configured default when absent, zero to keep nothing.
-    pub ttl: Option<Duration>,
-    /// It says that there is nothing.
-    pub none: bool,
-}
-
-impl<T> Computed<T> {
-    /// A value without tags, with the default time to live.
-    pub fn new(value: T) -> Self {
-        Self { value, tags: Vec::new(), ttl: None, none: false }
-    }
-
-    /// With tags.
-    #[must_use]
-    pub fn tags<S: Into<String>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.tags.extend(tags.into_iter().map(Into::into));
-        self
-    }
-
-    /// With a time to live.
-    #[must_use]
-    pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = Some(ttl);
-        self
-    }
-
-    /// The value says that there is nothing: kept like any other, counted apart.
-    #[must_use]
-    pub fn none(mut self) -> Self {
-        self.none = true;
-        self
-    }
-}
-
-/// Why loading failed.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError<E> {
-    /// The cache refused the key.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-    /// The computation failed; shared by everyone who waited for it.
-    #[error("{0}")]
-    Compute(Arc<E>),
-}
-
-/// What can be kept: serializable, and the same for every reader.
-pub trait Cacheable: Serialize + DeserializeOwned + Send + Sync + 'static {}
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Cacheable for T {}
 
 /// The service. Clones share everything.
 #[derive(Clone)]
@@ -129,28 +47,34 @@ impl std::fmt::Debug for CacheService {
     }
 }
 
-struct Inner {
-    config: CacheConfig,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-    stats: Arc<Statistics>,
-    index: InvalidationIndex,
-    memory: Option<MemoryTier>,
-    flights: FlightBoard,
-    /// Up to this number of the change log everything has been applied here.
-    applied: AtomicU64,
+pub(crate) struct Inner {
+    pub(crate) config: CacheConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) stats: Arc<Statistics>,
+    pub(crate) index: InvalidationIndex,
+    pub(crate) memory: Option<MemoryTier>,
+    pub(crate) redis: Option<Arc<RedisTier>>,
+    pub(crate) flights: FlightBoard,
+    /// `None`: this node is its own authority on what is invalid.
+    pub(crate) follower: Option<Follower>,
+    /// Without a change log, the newest number this node was told.
+    told: AtomicU64,
     invalidations: AtomicU64,
     closed: AtomicBool,
 }
 
-/// What a lookup found.
-enum Lookup<T> {
-    Hit(Arc<T>),
-    Miss,
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(redis) = &self.redis {
+            redis.close();
+        }
+    }
 }
 
 impl CacheService {
     /// A service of this node's memory alone, which is then its own authority on what is invalid.
+    /// Within a runtime, hidden values are also reclaimed.
     ///
     /// # Errors
     /// [`CacheError::Setting`] when a setting cannot be used.
@@ -159,26 +83,71 @@ impl CacheService {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, CacheError> {
-        config.check()?;
         if config.tiers != Tiers::Memory {
             let reason = "CacheService::memory takes no Redis; use start".to_owned();
             return Err(CacheError::Setting { name: "tiers", reason });
         }
+        Self::start(config, None, clock, entropy)
+    }
+
+    /// A service with the configured tiers. Never waits for Redis or for the change log: until
+    /// they answer, values are computed.
+    ///
+    /// Without a change log this node is its own authority: what other processes wrote to Redis,
+    /// or this one before a restart, is not believed. With one, any number of nodes share Redis.
+    ///
+    /// # Errors
+    /// [`CacheError::Setting`] when a setting cannot be used.
+    pub fn start(
+        config: CacheConfig,
+        log: Option<Arc<dyn ChangeLog>>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, CacheError> {
+        config.check()?;
         let stats = Arc::new(Statistics::new(&config.namespaces));
-        Ok(Self {
-            inner: Arc::new(Inner {
-                memory: Some(MemoryTier::new(config.max_keys, config.max_bytes, stats.clone())),
-                index: InvalidationIndex::new(config.index_capacity),
-                flights: FlightBoard::default(),
-                applied: AtomicU64::new(0),
-                invalidations: AtomicU64::new(0),
-                closed: AtomicBool::new(false),
-                config,
-                clock,
-                entropy,
-                stats,
-            }),
-        })
+        let memory = match &config.tiers {
+            Tiers::Memory | Tiers::Tiered(_) => {
+                Some(MemoryTier::new(config.max_keys, config.max_bytes, stats.clone()))
+            }
+            Tiers::Redis(_) => None,
+        };
+        let redis = match &config.tiers {
+            Tiers::Memory => None,
+            Tiers::Tiered(redis) | Tiers::Redis(redis) => {
+                let salt = log.as_ref().map_or_else(|| entropy.next_u64(), |log| log.id());
+                let (clock, entropy) = (clock.clone(), entropy.clone());
+                Some(RedisTier::new(redis.clone(), salt, clock, entropy, stats.clone())?)
+            }
+        };
+        let follower = log.map(|log| Follower::new(log, config.confirm_within, config.replay));
+        let inner = Arc::new(Inner {
+            index: InvalidationIndex::new(config.index_capacity),
+            flights: FlightBoard::default(),
+            told: AtomicU64::new(0),
+            invalidations: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            config,
+            clock,
+            entropy,
+            stats,
+            memory,
+            redis,
+            follower,
+        });
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(reclaim(Arc::downgrade(&inner)));
+            if inner.follower.is_some() {
+                runtime.spawn(follow(Arc::downgrade(&inner)));
+            }
+            if let Some(redis) = &inner.redis {
+                runtime.spawn(redis.clone().keep_linked());
+            }
+        } else if inner.redis.is_some() || inner.follower.is_some() {
+            let reason = "Redis and a change log need a running tokio runtime".to_owned();
+            return Err(CacheError::Setting { name: "tiers", reason });
+        }
+        Ok(Self { inner })
     }
 
     /// The value, if there is a visible one of this type.
@@ -191,10 +160,11 @@ impl CacheService {
         consistency: Consistency,
     ) -> Result<Option<Arc<T>>, CacheError> {
         let inner = &*self.inner;
-        Ok(match inner.lookup(key, consistency, true)? {
-            Lookup::Hit(value) => Some(value),
-            Lookup::Miss => None,
-        })
+        if !inner.fresh(consistency).await {
+            inner.not_fresh(key)?;
+            return Ok(None);
+        }
+        inner.lookup(key, true).await
     }
 
     /// Stores a value. That a tier is out does not make it fail.
@@ -212,7 +182,8 @@ impl CacheService {
         let inner = &*self.inner;
         inner.flights.supersede(key);
         let ttl = options.ttl.unwrap_or(inner.config.default_ttl);
-        inner.store(key, &Arc::new(value), &options.tags, ttl, options.none, stamp)?;
+        let item = Item { tags: &options.tags, ttl, none: options.none, stamp, replaces: true };
+        inner.store(key, &Arc::new(value), item).await?;
         Ok(())
     }
 
@@ -220,24 +191,24 @@ impl CacheService {
     /// whether a visible one was there.
     ///
     /// # Errors
-    /// [`CacheError::Key`].
+    /// [`CacheError::Key`]; [`CacheError::ChangeLog`] when it was removed here but could not be
+    /// recorded for the other nodes.
     pub async fn delete(&self, key: &str) -> Result<bool, CacheError> {
         key::check_key(key)?;
         let inner = &*self.inner;
         let namespace = inner.stats.namespace(key);
-        let now = inner.now();
-        let removed = inner.memory.as_ref().and_then(|memory| {
-            let slot = memory.get(key)?;
-            let visible = slot.expires > now && inner.is_good(key, &slot);
-            Some(visible)
-        });
-        inner.apply(vec![Cover::Key(key.to_owned())], None);
+        let there = inner.is_there(key).await;
+        let recorded = inner.clear(Target::Key(key.to_owned())).await;
         if let Some(memory) = &inner.memory {
             memory.remove(key);
+            inner.stats.count(Scope::Memory, namespace, Count::Deletes);
+        }
+        if let Some(redis) = &inner.redis {
+            redis.remove(key, namespace).await;
+            inner.stats.count(Scope::Redis, namespace, Count::Deletes);
         }
         inner.stats.count(Scope::Overall, namespace, Count::Deletes);
-        inner.stats.count(Scope::Memory, namespace, Count::Deletes);
-        Ok(removed.unwrap_or(false))
+        recorded.map(|()| there)
     }
 
     /// Whether a visible value is there, of whatever type; not counted as a lookup.
@@ -246,29 +217,26 @@ impl CacheService {
     /// [`CacheError::Key`].
     pub async fn exists(&self, key: &str) -> Result<bool, CacheError> {
         key::check_key(key)?;
-        let inner = &*self.inner;
-        let now = inner.now();
-        let slot = inner.memory.as_ref().and_then(|memory| memory.get(key));
-        Ok(inner.open() && slot.is_some_and(|slot| slot.expires > now && inner.is_good(key, &slot)))
+        Ok(self.inner.fresh(Consistency::Eventual).await && self.inner.is_there(key).await)
     }
 
     /// Hides every value whose key matches the glob; costs the same however many there are.
     ///
     /// # Errors
-    /// [`CacheError::Pattern`].
+    /// [`CacheError::Pattern`]; [`CacheError::ChangeLog`] when it was cleared in this node's
+    /// memory but could not be recorded for the other nodes: clear again.
     pub async fn clear_pattern(&self, pattern: &str) -> Result<(), CacheError> {
-        self.inner.apply(vec![Cover::Pattern(Pattern::parse(pattern)?)], None);
-        Ok(())
+        Pattern::parse(pattern)?;
+        self.inner.clear(Target::Pattern(pattern.to_owned())).await
     }
 
     /// Hides every value with this tag; costs the same however many there are.
     ///
     /// # Errors
-    /// [`CacheError::Tag`].
+    /// [`CacheError::Tag`]; [`CacheError::ChangeLog`] as for [`CacheService::clear_pattern`].
     pub async fn clear_tag(&self, tag: &str) -> Result<(), CacheError> {
         key::check_tag(tag)?;
-        self.inner.apply(vec![Cover::Tag(tag.to_owned())], None);
-        Ok(())
+        self.inner.clear(Target::Tag(tag.to_owned())).await
     }
 
     /// The value, computed and kept if there is none: by one caller, while the others wait.
@@ -313,17 +281,21 @@ impl CacheService {
     {
         let inner = &*self.inner;
         let namespace = inner.stats.namespace(key);
+        let fresh = inner.fresh(call.consistency).await;
         if call.refresh {
             key::check_key(key)?;
             inner.stats.count(Scope::Overall, namespace, Count::Refreshes);
-        } else if let Lookup::Hit(value) = inner.lookup::<T>(key, call.consistency, true)? {
+        } else if !fresh {
+            inner.not_fresh(key)?;
+            if call.consistency != Consistency::Eventual {
+                // Nobody knows whether what others compute began late enough.
+                return inner.compute(key, None, false, compute).await;
+            }
+        } else if let Some(value) = inner.lookup::<T>(key, true).await? {
             if valid(&value) {
                 return Ok(value);
             }
-            inner.stats.count(Scope::Overall, namespace, Count::Hidden);
-            if let Some(memory) = &inner.memory {
-                memory.remove(key);
-            }
+            inner.refuse(key, namespace).await;
         }
         // A forced computation is shared only with others that are forced.
         let board = if call.refresh { format!("\0{key}") } else { key.to_owned() };
@@ -333,14 +305,17 @@ impl CacheService {
         loop {
             let mut landing = match inner.flights.board(&board) {
                 Boarding::Leads(flight) => {
-                    if !call.refresh
-                        && let Lookup::Hit(value) =
-                            inner.lookup::<T>(key, call.consistency, false)?
-                        && valid(&value)
-                    {
+                    if call.refresh || !fresh {
+                        return inner.compute(key, Some(flight), call.refresh, compute).await;
+                    }
+                    let (found, lease) = inner.lead(key, deadline, &valid).await?;
+                    if let Some(value) = found {
                         return Ok(value);
                     }
-                    return inner.compute(key, Some(flight), call.refresh, compute).await;
+                    let computed = inner.compute(key, Some(flight), false, compute).await;
+                    // Given back only after the value is where the other nodes look for it.
+                    drop(lease);
+                    return computed;
                 }
                 Boarding::Waits(landing) => landing,
             };
@@ -356,9 +331,9 @@ impl CacheService {
                 // The computation takes too long: this caller computes for itself.
                 Err(_) => return inner.compute(key, None, call.refresh, compute).await,
                 Ok(Ok(Landing::Value { slot, stamp })) => {
-                    let fresh =
+                    let known =
                         arrival <= stamp || !inner.index.covers_local(stamp, key, &slot.tags);
-                    if fresh && let Ok(value) = Arc::downcast::<T>(slot.value.clone()) {
+                    if known && let Ok(value) = Arc::downcast::<T>(slot.value.clone()) {
                         return Ok(value);
                     }
                 }
@@ -382,15 +357,23 @@ impl CacheService {
     /// The number in the change log up to which this node has applied it.
     #[must_use]
     pub fn head(&self) -> u64 {
-        self.inner.applied.load(Ordering::Acquire)
+        let inner = &*self.inner;
+        inner
+            .follower
+            .as_ref()
+            .map_or_else(|| inner.told.load(Ordering::Acquire), Follower::applied)
     }
 
     /// Takes over a record of the change log. To be called once what computations read (store,
     /// graph replica) holds the change, and before the event counts as applied. Targets that
     /// cannot be keys, tags or patterns cover nothing, for nothing can be stored under them.
     pub fn invalidate(&self, record: &Invalidation) {
-        let covers = covers(&record.targets);
-        self.inner.apply(covers, Some(record.seq));
+        let inner = &*self.inner;
+        inner.take_over(record);
+        match &inner.follower {
+            Some(follower) => follower.wake.notify_one(),
+            None => _ = inner.told.fetch_max(record.seq, Ordering::AcqRel),
+        }
     }
 
     /// What has been counted.
@@ -400,24 +383,46 @@ impl CacheService {
         CacheStats {
             overall: inner.stats.scope(Scope::Overall),
             memory: inner.memory.is_some().then(|| inner.stats.scope(Scope::Memory)),
-            redis: None,
+            redis: inner.redis.as_ref().map(|redis| redis.statistics()),
             invalidations: inner.invalidations.load(Ordering::Relaxed),
         }
     }
 
-    /// How it is, measured now.
+    /// How it is, measured now: a lookup in memory and a question to Redis.
     pub async fn health_check(&self) -> CacheHealth {
         let inner = &*self.inner;
         let start = inner.clock.elapsed();
-        let closed = !inner.open();
+        if let Some(memory) = &inner.memory {
+            memory.peek("health:check");
+        }
+        if let Some(redis) = &inner.redis {
+            redis.probe().await;
+        }
+        let latency = inner.clock.elapsed().saturating_sub(start);
+        let (status, reason) = inner.condition();
+        let (backend, has_fallback) = match inner.config.tiers {
+            Tiers::Memory => ("memory", false),
+            Tiers::Tiered(_) => ("tiered", true),
+            Tiers::Redis(_) => ("redis", false),
+        };
+        let keys = inner.memory.as_ref().map(MemoryTier::len);
         CacheHealth {
-            status: if closed { CacheStatus::Unhealthy } else { CacheStatus::Healthy },
-            backend: "memory",
-            has_fallback: false,
+            status,
+            backend,
+            has_fallback,
             hit_rate: inner.stats.scope(Scope::Overall).total.hit_rate(),
-            total_keys: inner.memory.as_ref().map_or(0, MemoryTier::len),
-            latency: inner.clock.elapsed().saturating_sub(start),
-            reason: closed.then(|| "the cache is closed".to_owned()),
+            total_keys: keys.or(inner.redis.as_ref().map(|r| r.keys())).unwrap_or(0),
+            latency,
+            reason,
+        }
+    }
+
+    /// Waits until Redis is connected, at most so long; whether it is. For starts and tests: no
+    /// request needs it.
+    pub async fn wait_for_redis(&self, most: Duration) -> bool {
+        match &self.inner.redis {
+            Some(redis) => redis.wait_until_up(most).await,
+            None => false,
         }
     }
 
@@ -425,9 +430,37 @@ impl CacheService {
     /// loading computes.
     pub async fn close(&self) {
         self.inner.closed.store(true, Ordering::Release);
+        if let Some(redis) = &self.inner.redis {
+            redis.close();
+        }
         if let Some(memory) = &self.inner.memory {
             memory.clear();
         }
+    }
+}
+
+/// Keeps up with the change log; ends with the service.
+async fn follow(inner: Weak<Inner>) {
+    /// Pushes that come together are read together.
+    const GATHER: Duration = Duration::from_millis(10);
+    let mut complained = false;
+    while let Some(service) = inner.upgrade().filter(|inner| inner.open()) {
+        match service.catch_up(service.clock.elapsed()).await {
+            Ok(()) => complained = false,
+            Err(error) => {
+                if !complained {
+                    tracing::warn!(%error, "the cache cannot confirm what is invalid");
+                }
+                complained = true;
+            }
+        }
+        let Some(follower) = &service.follower else { return };
+        let pushed = async {
+            follower.wake.notified().await;
+            tokio::time::sleep(GATHER).await;
+        };
+        // Bounded, so that a service that nobody holds any more ends.
+        let _ = tokio::time::timeout(service.config.confirm_every, pushed).await;
     }
 }
 
@@ -450,41 +483,140 @@ fn covers(targets: &[Target]) -> Vec<Cover> {
 
 impl Inner {
     /// Nanoseconds of the clock's `elapsed`.
-    fn now(&self) -> u64 {
-        nanos(self.clock.elapsed())
+    pub(crate) fn now(&self) -> u64 {
+        crate::lookup::nanos(self.clock.elapsed())
     }
 
-    fn open(&self) -> bool {
+    pub(crate) fn open(&self) -> bool {
         !self.closed.load(Ordering::Acquire)
     }
 
-    fn note(&self) -> Stamp {
+    pub(crate) fn note(&self) -> Stamp {
         // The change number first: it may be older than the local one, never newer.
-        let change = self.applied.load(Ordering::Acquire);
-        Stamp { local: self.index.head(), change, epoch: 0 }
+        let change = self.follower.as_ref().map(Follower::applied);
+        let local = self.index.head();
+        let epoch = self.redis.as_ref().map_or(0, |redis| redis.epoch());
+        Stamp { local, change: change.unwrap_or(local), epoch }
     }
 
-    fn apply(&self, covers: Vec<Cover>, seq: Option<u64>) {
-        for cover in &covers {
-            let namespace = match cover {
-                Cover::Key(key) => self.stats.namespace(key),
-                Cover::Tag(_) => self.stats.namespace(""),
-                Cover::Pattern(Pattern::Exact(text) | Pattern::Prefix(text)) => {
-                    self.stats.namespace(text)
+    fn apply(&self, covers: &[Cover], numbering: Numbering) {
+        for cover in covers {
+            let namespace = self.stats.namespace(match cover {
+                Cover::Key(text) | Cover::Pattern(Pattern::Exact(text) | Pattern::Prefix(text)) => {
+                    text
                 }
-                Cover::Pattern(_) => self.stats.namespace(""),
-            };
+                Cover::Tag(_) | Cover::Pattern(_) => "",
+            });
             self.stats.count(Scope::Overall, namespace, Count::Invalidations);
         }
         self.invalidations.fetch_add(1, Ordering::Relaxed);
-        self.index.apply(&covers, Numbering::Own);
-        if let Some(seq) = seq {
-            self.applied.fetch_max(seq, Ordering::AcqRel);
+        self.index.apply(covers, numbering);
+    }
+
+    /// A record of the change log.
+    fn take_over(&self, record: &Invalidation) {
+        let numbering = match self.follower {
+            Some(_) => Numbering::Log(record.seq),
+            None => Numbering::Own,
+        };
+        self.apply(&covers(&record.targets), numbering);
+    }
+
+    /// A clear by hand: recorded for all nodes, then applied here.
+    async fn clear(&self, target: Target) -> Result<(), CacheError> {
+        let covers = covers(std::slice::from_ref(&target));
+        let Some(follower) = &self.follower else {
+            self.apply(&covers, Numbering::Own);
+            return Ok(());
+        };
+        match follower.append(&[target]).await {
+            Ok(seq) => {
+                self.apply(&covers, Numbering::Log(seq));
+                // So that what is computed from here on carries a number above the record's.
+                self.catch_up(self.clock.elapsed()).await
+            }
+            Err(error) => {
+                self.apply(&covers, Numbering::LocalOnly);
+                Err(error)
+            }
         }
     }
 
+    /// Everything up to the change log's head, as it was at `moment` or later, has been applied.
+    async fn catch_up(&self, moment: Duration) -> Result<(), CacheError> {
+        let Some(follower) = &self.follower else { return Ok(()) };
+        let begin = |change| {
+            // What this node knew of before it lost sight of the log cannot be verified either.
+            self.index.raise_floor(change);
+            self.index.apply(&[Cover::Pattern(Pattern::All)], Numbering::LocalOnly);
+        };
+        follower.catch_up(moment, || self.clock.elapsed(), begin, |r| self.take_over(r)).await
+    }
+
+    /// Whether this node's knowledge of what is invalid is as fresh as the call asks.
+    async fn fresh(&self, consistency: Consistency) -> bool {
+        let Some(follower) = &self.follower else { return self.open() };
+        let now = self.clock.elapsed();
+        let limit = self.config.confirm_within;
+        let (moment, ask) = match consistency {
+            Consistency::Eventual => (now.saturating_sub(limit), false),
+            Consistency::Bounded(within) => (now.saturating_sub(within.min(limit)), true),
+            Consistency::Fenced => (now, true),
+        };
+        self.open()
+            && (follower.confirmed_since(moment) || (ask && self.catch_up(moment).await.is_ok()))
+    }
+
+    /// Counts a lookup that was not made because this node does not know what is invalid.
+    fn not_fresh(&self, key: &str) -> Result<(), CacheError> {
+        key::check_key(key)?;
+        self.stats.count(Scope::Overall, self.stats.namespace(key), Count::Misses);
+        Ok(())
+    }
+
+    /// In one word, and why.
+    fn condition(&self) -> (CacheStatus, Option<String>) {
+        if !self.open() {
+            return (CacheStatus::Unhealthy, Some("the cache is closed".to_owned()));
+        }
+        if let Some(follower) = &self.follower {
+            let now = self.clock.elapsed();
+            let confirmed_within = |time: Duration| {
+                // In the first moments of the clock no confirmation can be that old.
+                now.checked_sub(time).map_or(time > now, |m| follower.confirmed_since(m))
+            };
+            for (time, status) in [
+                (self.config.unready_after, CacheStatus::Unhealthy),
+                (self.config.confirm_within, CacheStatus::Degraded),
+            ] {
+                if !confirmed_within(time) {
+                    let reason = format!("the change log has not been confirmed for {time:?}");
+                    return (status, Some(reason));
+                }
+            }
+        }
+        match self.redis.as_ref().and_then(|redis| redis.complaint()) {
+            Some(complaint) => (CacheStatus::Degraded, Some(complaint)),
+            None => (CacheStatus::Healthy, None),
+        }
+    }
+
+    /// Looks at `batch` places of a shard of the memory; see [`crate::reclaim`].
+    pub(crate) fn sweep_memory(&self, shard: usize, from: usize, batch: usize) -> Option<usize> {
+        let now = self.now();
+        self.memory
+            .as_ref()?
+            .sweep(shard, from, batch, |key, slot| slot.expires > now && self.is_good(key, slot))
+    }
+
+    /// Whether a record of the change log covers an entry of Redis.
+    pub(crate) fn is_hidden_change(&self, envelope: &Envelope<'_>) -> bool {
+        let tags: Vec<u64> = envelope.tags.iter().map(|tag| self.index.tag_hash(tag)).collect();
+        self.index.covers_change(envelope.stamp, envelope.key, &tags)
+    }
+
     /// Whether no record covers the slot; remembers it if so.
-    fn is_good(&self, key: &str, slot: &Slot) -> bool {
+    pub(crate) fn is_good(&self, key: &str, slot: &Slot) -> bool {
         let checked = slot.checked();
         let head = self.index.head_for(!slot.tags.is_empty());
         if checked >= head {
@@ -496,150 +628,4 @@ impl Inner {
         slot.found_good(head);
         true
     }
-
-    fn lookup<T: Cacheable>(
-        &self,
-        key: &str,
-        _consistency: Consistency,
-        counted: bool,
-    ) -> Result<Lookup<T>, CacheError> {
-        let now = self.now();
-        let namespace = self.stats.namespace(key);
-        let count =
-            |scope, what| if counted { self.stats.count(scope, namespace, what) } else { 1 };
-        if let Some(memory) = &self.memory {
-            match memory.get(key) {
-                None => {}
-                Some(slot) if slot.expires <= now => {
-                    memory.remove_same(key, &slot);
-                    count(Scope::Memory, Count::StaleHits);
-                    count(Scope::Overall, Count::StaleHits);
-                }
-                Some(slot) if !self.is_good(key, &slot) => {
-                    memory.remove_same(key, &slot);
-                    count(Scope::Memory, Count::Hidden);
-                    count(Scope::Overall, Count::Hidden);
-                }
-                Some(slot) => match Arc::downcast::<T>(slot.value.clone()) {
-                    Ok(value) => {
-                        let what = if slot.none { Count::NoneHits } else { Count::Hits };
-                        count(Scope::Overall, what);
-                        if count(Scope::Memory, what) % SAMPLE == 0 {
-                            let took = self.now().saturating_sub(now);
-                            self.stats.took(Scope::Memory, Duration::from_nanos(took));
-                        }
-                        return Ok(Lookup::Hit(value));
-                    }
-                    Err(_) => {
-                        memory.remove_same(key, &slot);
-                        count(Scope::Memory, Count::BadValues);
-                        count(Scope::Overall, Count::BadValues);
-                    }
-                },
-            }
-            count(Scope::Memory, Count::Misses);
-        }
-        // A key that cannot be one is never found, so that only misses pay for the look at it.
-        key::check_key(key)?;
-        count(Scope::Overall, Count::Misses);
-        Ok(Lookup::Miss)
-    }
-
-    async fn compute<T, E, F, Fut>(
-        &self,
-        key: &str,
-        flight: Option<Flight>,
-        refresh: bool,
-        compute: F,
-    ) -> Result<Arc<T>, LoadError<E>>
-    where
-        T: Cacheable,
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Computed<T>, E>>,
-    {
-        // Noted before the computation begins: the law of this module.
-        let stamp = self.note();
-        match compute().await {
-            Ok(computed) => {
-                let value = Arc::new(computed.value);
-                if computed.none && !refresh {
-                    let namespace = self.stats.namespace(key);
-                    self.stats.count(Scope::Overall, namespace, Count::NoneMisses);
-                }
-                let ttl = computed.ttl.unwrap_or(self.config.default_ttl);
-                // A value set by hand in the meantime stays.
-                let keep = flight.as_ref().is_none_or(|f| !f.superseded());
-                let ttl = if keep { ttl } else { Duration::ZERO };
-                let slot = self.store(key, &value, &computed.tags, ttl, computed.none, stamp);
-                match slot {
-                    Ok(slot) => {
-                        if let Some(flight) = flight {
-                            flight.land(Landing::Value { slot, stamp: stamp.local });
-                        }
-                    }
-                    // Not kept, but computed: the caller gets it, waiters compute for themselves.
-                    Err(error) => tracing::warn!(%error, key, "a computed value cannot be kept"),
-                }
-                Ok(value)
-            }
-            Err(error) => {
-                let error = Arc::new(error);
-                if let Some(flight) = flight {
-                    flight.land(Landing::Error(error.clone()));
-                }
-                Err(LoadError::Compute(error))
-            }
-        }
-    }
-
-    /// Puts a value into the tiers; answers with its slot, also when it was not kept.
-    fn store<T: Cacheable>(
-        &self,
-        key: &str,
-        value: &Arc<T>,
-        tags: &[String],
-        ttl: Duration,
-        none: bool,
-        stamp: Stamp,
-    ) -> Result<Arc<Slot>, CacheError> {
-        for tag in tags {
-            key::check_tag(tag)?;
-        }
-        let size = value::encoded_len(key, &**value)?;
-        let ttl = self.jittered(ttl);
-        let namespace = self.stats.namespace(key);
-        let bytes = (size + key.len() + tags.len() * 8 + SLOT_BYTES) as u64;
-        let tags = tags.iter().map(|tag| self.index.tag_hash(tag)).collect();
-        let erased: Value = value.clone();
-        let expires = self.now().saturating_add(nanos(ttl));
-        let slot = Arc::new(Slot::new(erased, stamp.local, expires, tags, bytes, namespace, none));
-        if ttl.is_zero() || size > self.config.max_value_bytes || !self.open() {
-            self.stats.count(Scope::Overall, namespace, Count::Refused);
-            // What was under the key is older than what could not be kept.
-            if let Some(memory) = &self.memory
-                && !ttl.is_zero()
-            {
-                memory.remove(key);
-            }
-            return Ok(slot);
-        }
-        self.stats.count(Scope::Overall, namespace, Count::Sets);
-        if let Some(memory) = &self.memory {
-            self.stats.count(Scope::Memory, namespace, Count::Sets);
-            memory.insert(key, slot.clone(), self.now());
-        }
-        Ok(slot)
-    }
-
-    fn jittered(&self, ttl: Duration) -> Duration {
-        ttl.mul_f64(1.0 - self.config.jitter * self.entropy.fraction())
-    }
-}
-
-/// What a slot costs besides its value, key and tags: the slot, two counters, the table's entry.
-const SLOT_BYTES: usize = 160;
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,0 +1,75 @@
+//! A private Redis for one test: own port, own folder, gone with the test.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// A running `redis-server`. That the binary is missing fails the test.
+pub(crate) struct RedisServer {
+    child: Child,
+    folder: TempDir,
+    pub(crate) port: u16,
+}
+
+impl RedisServer {
+    pub(crate) fn start() -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a free port")
+            .port();
+        let child = run(port, &folder);
+        Self { child, folder, port }
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// On the same port, with what it had saved.
+    pub(crate) fn start_again(&mut self) {
+        self.child = run(self.port, &self.folder);
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Straight to the server, past any proxy.
+    pub(crate) async fn direct(&self) -> redis::aio::MultiplexedConnection {
+        redis::Client::open(format!("redis://{}/", self.address()))
+            .expect("an address")
+            .get_multiplexed_async_connection()
+            .await
+            .expect("it runs")
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn run(port: u16, folder: &TempDir) -> Child {
+    let mut child = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+        .args(["--appendonly", "no", "--logfile", "", "--enable-debug-command", "yes"])
+        .args(["--repl-diskless-sync-delay", "0"])
+        .arg("--dir")
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("redis-server is installed (apt-get install redis-server)");
+    let out = child.stdout.take().expect("piped");
+    let mut lines = BufReader::new(out).lines();
+    let ready = lines.by_ref().map_while(Result::ok).any(|l| l.contains("Ready to accept"));
+    assert!(ready, "redis-server did not start on port {port}");
+    // Read on, so that it never blocks on a full pipe.
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+    child
+}
