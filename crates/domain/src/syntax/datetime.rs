@@ -3,8 +3,11 @@
 use super::SyntaxError;
 use jiff::Timestamp;
 
+/// 0000-01-01T00:00:00Z, in seconds since 1970.
+const YEAR_0: i64 = -62_167_219_200;
+
 /// Parses `YYYY-MM-DDTHH:MM:SS[.fraction](Z|±HH:MM)`. No leap of syntax is forgiven: `T` and `Z`
-/// are upper case, the zone is there, `-00:00` is not, and years are 0001 to 9999.
+/// are upper case, the zone is there, `-00:00` is not, and years are 0000 to 9999, in UTC too.
 pub fn parse_datetime(text: &str) -> Result<Timestamp, SyntaxError> {
     let no = |why| Err(SyntaxError::new("a datetime", text, why));
     const SHAPE: &str = "it has to look like 2026-01-31T12:00:00Z";
@@ -21,7 +24,7 @@ pub fn parse_datetime(text: &str) -> Result<Timestamp, SyntaxError> {
         13 | 16 => *c == b':',
         _ => c.is_ascii_digit(),
     });
-    if !shaped || text.starts_with("0000") {
+    if !shaped {
         return no(SHAPE);
     }
     let mut zone = &b[19..];
@@ -51,7 +54,7 @@ pub fn parse_datetime(text: &str) -> Result<Timestamp, SyntaxError> {
         text.parse::<Timestamp>()
     };
     match parsed {
-        Ok(time) if b[17..19] != *b"60" => Ok(time),
+        Ok(time) if b[17..19] != *b"60" && time.as_second() >= YEAR_0 => Ok(time),
         _ => no("there is no such day or time"),
     }
 }

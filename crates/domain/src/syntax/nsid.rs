@@ -14,7 +14,6 @@ pub fn is_nsid(text: &str) -> bool {
             && !l.ends_with('-')
     };
     text.len() <= 317
-        && authority.len() <= 253
         && authority.contains('.')
         && authority.split('.').all(label)
         && !authority.starts_with(|c: char| c.is_ascii_digit())
