@@ -35,6 +35,43 @@ pub fn cid(hash: &[u8; 32]) -> String {
         .unwrap_or_default()
 }
 
+/// The JSON text of a record, the same for every way to write it: keys sorted, integers without a
+/// point, bytes without padding, links in base32. Equal hashes have equal texts.
+#[must_use]
+pub fn text(record: &Value) -> String {
+    normal(record).to_string()
+}
+
+fn normal(value: &Value) -> Value {
+    match value {
+        Value::Number(n) => integer(n).map_or_else(|| value.clone(), Value::from),
+        Value::Array(items) => items.iter().map(normal).collect(),
+        Value::Object(map) => {
+            let link = link(map).and_then(Value::as_str).and_then(|t| Cid::try_from(t).ok());
+            if let Some(cid) = link {
+                return serde_json::json!({ "$link": cid.to_string() });
+            }
+            if let Some(data) = bytes(map).and_then(Value::as_str).and_then(decode_bytes) {
+                return serde_json::json!({ "$bytes": STANDARD_NO_PAD.encode(data) });
+            }
+            let mut entries: Vec<_> = map.iter().map(|(k, v)| (k.clone(), normal(v))).collect();
+            entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(entries.into_iter().collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// The integer a JSON number stands for: `5.0` is 5, for JSON has one kind of number only.
+pub(crate) fn integer(number: &serde_json::Number) -> Option<i64> {
+    /// Up to here every integer is a float of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    number.as_i64().or_else(|| {
+        let float = number.as_f64()?;
+        (float.fract() == 0.0 && float.abs() <= EXACT && !number.is_u64()).then_some(float as i64)
+    })
+}
+
 /// A value of the data model that serializes as DAG-CBOR wants it.
 struct Data<'a>(&'a Value);
 
@@ -55,7 +92,7 @@ fn check(value: &Value, path: &mut String, depth: usize) -> Result<(), Invalid> 
     }
     let end = path.len();
     match value {
-        Value::Number(n) if n.as_i64().is_none() => {
+        Value::Number(n) if integer(n).is_none() => {
             return no(path, "numbers are integers of 64 bits: the data model has no others");
         }
         Value::Array(items) => {
@@ -107,7 +144,7 @@ impl Serialize for Data<'_> {
         match self.0 {
             Value::Null => s.serialize_unit(),
             Value::Bool(b) => s.serialize_bool(*b),
-            Value::Number(n) => match n.as_i64() {
+            Value::Number(n) => match integer(n) {
                 Some(n) => s.serialize_i64(n),
                 None => Err(S::Error::custom("numbers are integers of 64 bits")),
             },

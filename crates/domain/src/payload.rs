@@ -156,13 +156,14 @@ fn interpret_record(event: &Event, map: &Map<String, Value>) -> Result<RecordWri
     };
     if let Some(value) = record {
         let path = if form == Form::Flat { "payload" } else { "payload.record" };
+        let worded = |e: Invalid| if form == Form::Flat { in_flat_words(e) } else { e };
         let read = Record::read(collection, &event.did, &value, form, path);
-        write.record =
-            Some(read.map_err(|e| if form == Form::Flat { in_flat_words(e) } else { e })?);
-        write.version.hash = canonical::hash(&value)?;
+        write.record = Some(read.map_err(worded)?);
+        let hash = canonical::hash(&value);
+        write.version.hash = hash.map_err(|e| worded(at_path(e, path)))?;
         // The usual case: the source names the canonical form, and there is nothing to remember.
         write.cid = write.cid.filter(|given| *given != canonical::cid(&write.version.hash));
-        write.body = Some(value.to_string().into());
+        write.body = Some(canonical::text(&value).into());
     }
     Ok(write)
 }
@@ -256,6 +257,16 @@ fn from_flat(
         record.insert("temporal".into(), start.map_or(json!({}), |start| json!({"start": start})));
     }
     Some(Value::Object(record))
+}
+
+/// Names the fields of a record by where the record stands.
+fn at_path(mut invalid: Invalid, path: &str) -> Invalid {
+    for error in &mut invalid.errors {
+        if let Some(rest) = error.field.strip_prefix("record") {
+            error.field = format!("{path}{rest}");
+        }
+    }
+    invalid
 }
 
 /// Names the fields as the caller wrote them.

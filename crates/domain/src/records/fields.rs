@@ -1,12 +1,18 @@
 //! Reads the fields of a JSON object and notes every rule that is broken, with its place.
 
 use crate::{
-    Invalid,
+    Invalid, canonical,
     syntax::{AtUri, Did, parse_datetime},
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use unicode_segmentation::UnicodeSegmentation;
+
+/// A whole number, 0 or more; also when it is written with a point, as in `5.0`.
+fn whole(value: &Value) -> Option<u64> {
+    let Value::Number(number) = value else { return None };
+    canonical::integer(number).and_then(|n| u64::try_from(n).ok())
+}
 
 /// A reader of one object. Its methods answer `None` both for what is absent and for what is
 /// wrong; what is wrong, or required and absent, is noted, and [`Fields::finish`] fails on it.
@@ -115,7 +121,7 @@ impl<'a> Fields<'a> {
 
     fn ranged(&mut self, name: &str, value: Option<&'a Value>) -> Option<u8> {
         self.typed(name, "a whole number from 0 to 100", value, |v| {
-            v.as_u64().filter(|n| *n <= 100).and_then(|n| u8::try_from(n).ok())
+            whole(v).filter(|n| *n <= 100).and_then(|n| u8::try_from(n).ok())
         })
     }
 
@@ -132,7 +138,7 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn count_opt(&mut self, name: &str) -> Option<u64> {
         let value = self.get(name);
-        self.typed(name, "a whole number, 0 or more", value, Value::as_u64)
+        self.typed(name, "a whole number, 0 or more", value, whole)
     }
 
     pub(crate) fn bool_opt(&mut self, name: &str) -> Option<bool> {
