@@ -357,24 +357,27 @@ pub struct RecordRow {
     pub indexed_at: Timestamp,
 }
 
-/// Takes the facts of a whole store, one by one, entities first.
-pub trait FactSink: Send {
-    /// How many facts will come, roughly: for a progress bar.
-    fn expect(&mut self, _facts: u64) {}
-    /// An entity.
-    fn entity(&mut self, fact: EntityFact);
-    /// A relationship.
-    fn relationship(&mut self, fact: RelationshipFact);
-    /// An attestation.
-    fn attestation(&mut self, fact: AttestationFact);
+/// Everything that is live at one instant: what the graph is built from.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The number of the last change in it.
+    pub seq: u64,
+    /// Every DID ever named.
+    pub entities: Vec<EntityFact>,
+    /// Live relationships.
+    pub relationships: Vec<RelationshipFact>,
+    /// Live attestations.
+    pub attestations: Vec<AttestationFact>,
 }
+
+/// Is told how many of how many are done, now and then.
+pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// What can be asked of the index.
 #[async_trait]
 pub trait Index: Send + Sync + 'static {
-    /// Gives every live fact to `sink` from one consistent view; answers with that view's change
-    /// number.
-    async fn facts(&self, sink: Box<dyn FactSink>) -> Result<(u64, Box<dyn FactSink>), StoreError>;
+    /// Every live fact, from one consistent view.
+    async fn facts(&self, progress: Progress) -> Result<Facts, StoreError>;
 
     /// An entity by its DID: any that was ever named. Whether it exists is the graph's to say.
     async fn entity(&self, did: &str) -> Result<Option<EntityRow>, StoreError>;
@@ -435,6 +438,9 @@ pub struct Counts {
 pub trait Store: Journal + Index {
     /// The changes of every commit, in the order of commits. Can be taken once.
     fn changes(&self) -> Option<ChangeReceiver>;
+
+    /// The number of the last committed change.
+    fn last_change(&self) -> u64;
 
     /// Whether it can be written and read now.
     async fn ping(&self) -> Result<(), StoreError>;

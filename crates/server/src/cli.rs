@@ -125,7 +125,7 @@ pub struct DemoArgs {
     #[arg(long)]
     pub port: Option<String>,
     /// How many people there are
-    #[arg(long, default_value_t = 1000, value_name = "N",
+    #[arg(long, default_value_t = 2000, value_name = "N",
           value_parser = clap::value_parser!(u32).range(10..=100_000))]
     pub people: u32,
     /// The same seed makes the same people
@@ -303,15 +303,11 @@ impl Cli {
     #[must_use]
     pub fn fixed(&self) -> Vec<(&'static str, &'static str, &'static str)> {
         let Command::Demo(_) = self.command else { return Vec::new() };
-        let mut fixed = vec![
+        vec![
             ("database.url", "demo", "sqlite:rhiz.db"),
             ("cache.backend", "demo", "memory"),
             ("firehose.enabled", "demo", "false"),
-        ];
-        if self.global.data_dir.is_none() {
-            fixed.push(("data.dir", "demo", "./rhiz-demo"));
-        }
-        fixed
+        ]
     }
 }
 

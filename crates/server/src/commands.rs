@@ -1,9 +1,11 @@
 //! From the command line to what does the work.
 
 use crate::{
-    cli::{Cli, Command, ConfigCommand, DemoArgs, DlqCommand, ImportArgs},
+    cli::{Cli, Command, ConfigCommand, DlqCommand},
     config::{self, Config, Sources, Survey},
+    demo_command, doctor,
     exit::{self, Failure},
+    import, log, serve,
 };
 
 /// Does what the command line asks for.
@@ -13,12 +15,31 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Table) => exit::print(&config::reference()),
         Command::Config(ConfigCommand::Show) => show(&survey(&cli)),
         Command::Config(ConfigCommand::Check) => check(survey(&cli)),
-        Command::Serve(_) => serve(survey(&cli).into_config()?),
-        Command::Doctor => doctor(survey(&cli).into_config()?),
-        Command::Demo(ref args) => demo(survey(&cli).into_config()?, args),
-        Command::Import(ref args) => import(survey(&cli).into_config()?, args),
+        Command::Serve(_) => {
+            let config = ready(&cli)?;
+            run_async(serve::run(config))
+        }
+        Command::Doctor => {
+            let config = ready(&cli)?;
+            run_async(doctor::run(config))
+        }
+        Command::Demo(ref args) => {
+            let config = ready(&cli)?;
+            run_async(demo_command::run(config, args, cli.global.data_dir.is_some()))
+        }
+        Command::Import(ref args) => {
+            let config = ready(&cli)?;
+            run_async(import::run(config, args))
+        }
         Command::Dlq(ref command) => dlq(survey(&cli).into_config()?, command),
     }
+}
+
+/// The configuration, with logging started by it.
+fn ready(cli: &Cli) -> Result<Config, Failure> {
+    let config = survey(cli).into_config()?;
+    log::start(&config.log)?;
+    Ok(config)
 }
 
 fn survey(cli: &Cli) -> Survey {
@@ -48,26 +69,12 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     exit::print(&String::from_utf8_lossy(&script))
 }
 
-fn serve(config: Config) -> Result<(), Failure> {
-    missing("serve", config)
+/// Runs what needs a runtime.
+fn run_async(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|e| Failure::failed(format!("cannot start the runtime: {e}")))?.block_on(work)
 }
 
-fn demo(config: Config, _: &DemoArgs) -> Result<(), Failure> {
-    missing("demo", config)
-}
-
-fn import(config: Config, _: &ImportArgs) -> Result<(), Failure> {
-    missing("import", config)
-}
-
-fn doctor(config: Config) -> Result<(), Failure> {
-    missing("doctor", config)
-}
-
-fn dlq(config: Config, _: &DlqCommand) -> Result<(), Failure> {
-    missing("dlq", config)
-}
-
-fn missing(command: &str, _: Config) -> Result<(), Failure> {
-    Err(Failure::failed(format!("`rhiz {command}` is not built yet")))
+fn dlq(_: Config, _: &DlqCommand) -> Result<(), Failure> {
+    Err(Failure::failed("`rhiz dlq` is not built yet"))
 }

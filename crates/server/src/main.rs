@@ -1,14 +1,26 @@
 //! The relationship layer of the AT Protocol, in one binary.
 
+pub mod answers;
+pub mod api;
 pub mod cli;
 pub mod commands;
-#[allow(dead_code, reason = "read by the parts of the server as they are wired in")]
 pub mod config;
+pub mod demo;
+pub mod demo_command;
+pub mod doctor;
 pub mod exit;
-#[allow(dead_code, reason = "called by `serve` once it is wired in")]
+pub mod health;
+pub mod import;
+pub mod import_remote;
+pub mod ingest;
 pub mod key;
-#[allow(dead_code, reason = "called by `serve` once it is wired in")]
+pub mod load;
 pub mod log;
+pub mod node;
+pub mod processors;
+pub mod remote;
+pub mod replica;
+pub mod serve;
 
 use std::process::ExitCode;
 

@@ -4,13 +4,35 @@ use super::names::tid;
 use rhiz_domain::{
     Did, EntityId, RecordKey,
     fact::{AttestationFact, AttestationKind, Consent, EntityFact, RelationshipFact, Visibility},
-    store::FactSink,
+    store::Facts,
 };
 use rusqlite::Connection;
 use std::{collections::HashSet, sync::Arc};
 
-/// Gives every fact of one consistent view to the sink; answers with the view's last change.
-pub(super) fn read(conn: &Connection, sink: &mut dyn FactSink) -> rusqlite::Result<u64> {
+/// Facts between two reports of progress.
+const REPORT: u64 = 16_384;
+
+/// Counts what was read, and reports it now and then.
+struct Counter<'a> {
+    done: u64,
+    total: u64,
+    progress: &'a (dyn Fn(u64, u64) + Send + Sync),
+}
+
+impl Counter<'_> {
+    fn step(&mut self) {
+        self.done += 1;
+        if self.done.is_multiple_of(REPORT) {
+            (self.progress)(self.done, self.total);
+        }
+    }
+}
+
+/// Reads every fact of one consistent view.
+pub(super) fn read(
+    conn: &Connection,
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
+) -> rusqlite::Result<Facts> {
     // One read transaction: what commits meanwhile is not seen.
     let tx = conn.unchecked_transaction()?;
     let seq =
@@ -18,16 +40,31 @@ pub(super) fn read(conn: &Connection, sink: &mut dyn FactSink) -> rusqlite::Resu
             row.get(0)
         })?;
     let count = |table: &str| {
-        tx.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, u64>(0))
+        tx.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, usize>(0))
     };
-    sink.expect(count("entities")? + count("relationships")? + count("attestations")?);
-    entities(&tx, sink)?;
-    relationships(&tx, sink)?;
-    attestations(&tx, sink)?;
-    Ok(seq)
+    let (entities, relationships, attestations) =
+        (count("entities")?, count("relationships")?, count("attestations")?);
+    let total = (entities + relationships + attestations) as u64;
+    progress(0, total);
+    let mut counter = Counter { done: 0, total, progress };
+    let mut facts = Facts {
+        seq,
+        entities: Vec::with_capacity(entities),
+        relationships: Vec::with_capacity(relationships),
+        attestations: Vec::with_capacity(attestations),
+    };
+    read_entities(&tx, &mut counter, &mut facts.entities)?;
+    read_relationships(&tx, &mut counter, &mut facts.relationships)?;
+    read_attestations(&tx, &mut counter, &mut facts.attestations)?;
+    progress(total, total);
+    Ok(facts)
 }
 
-fn entities(conn: &Connection, sink: &mut dyn FactSink) -> rusqlite::Result<()> {
+fn read_entities(
+    conn: &Connection,
+    counter: &mut Counter<'_>,
+    out: &mut Vec<EntityFact>,
+) -> rusqlite::Result<()> {
     let mut statement = conn.prepare(
         "SELECT id, did, active, EXISTS (SELECT 1 FROM profiles WHERE entity = id)
          FROM entities ORDER BY id",
@@ -35,7 +72,8 @@ fn entities(conn: &Connection, sink: &mut dyn FactSink) -> rusqlite::Result<()> 
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let did = row.get_ref(1)?.as_str()?;
-        sink.entity(EntityFact {
+        counter.step();
+        out.push(EntityFact {
             id: EntityId(row.get(0)?),
             did: Did::parse(did).map_err(|e| {
                 rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, e.into())
@@ -47,7 +85,11 @@ fn entities(conn: &Connection, sink: &mut dyn FactSink) -> rusqlite::Result<()> 
     Ok(())
 }
 
-fn relationships(conn: &Connection, sink: &mut dyn FactSink) -> rusqlite::Result<()> {
+fn read_relationships(
+    conn: &Connection,
+    counter: &mut Counter<'_>,
+    out: &mut Vec<RelationshipFact>,
+) -> rusqlite::Result<()> {
     let mut kinds: HashSet<Arc<str>> = HashSet::new();
     let mut statement = conn.prepare(
         "SELECT subject, owner, rkey, kind, strength, last_interaction, created, rev, signed,
@@ -66,7 +108,8 @@ fn relationships(conn: &Connection, sink: &mut dyn FactSink) -> rusqlite::Result
             }
         };
         let signed: u8 = row.get(8)?;
-        sink.relationship(RelationshipFact {
+        counter.step();
+        out.push(RelationshipFact {
             key: RecordKey { owner: EntityId(row.get(1)?), rkey: tid(row.get(2)?) },
             subject: EntityId(row.get(0)?),
             kind,
@@ -92,7 +135,11 @@ fn relationships(conn: &Connection, sink: &mut dyn FactSink) -> rusqlite::Result
     Ok(())
 }
 
-fn attestations(conn: &Connection, sink: &mut dyn FactSink) -> rusqlite::Result<()> {
+fn read_attestations(
+    conn: &Connection,
+    counter: &mut Counter<'_>,
+    out: &mut Vec<AttestationFact>,
+) -> rusqlite::Result<()> {
     let mut statement = conn.prepare(
         "SELECT target_owner, target_rkey, attester, rkey, kind, confidence, effective, rev
          FROM attestations",
@@ -101,7 +148,8 @@ fn attestations(conn: &Connection, sink: &mut dyn FactSink) -> rusqlite::Result<
     while let Some(row) = rows.next()? {
         let kind: usize = row.get(4)?;
         let Some(kind) = AttestationKind::ALL.get(kind).copied() else { continue };
-        sink.attestation(AttestationFact {
+        counter.step();
+        out.push(AttestationFact {
             key: RecordKey { owner: EntityId(row.get(2)?), rkey: tid(row.get(3)?) },
             target: RecordKey { owner: EntityId(row.get(0)?), rkey: tid(row.get(1)?) },
             kind,

@@ -16,6 +16,7 @@ mod index;
 mod lanes;
 mod merge;
 mod names;
+mod prune;
 mod readers;
 mod row;
 mod schema;
@@ -32,7 +33,7 @@ use rhiz_domain::{
     Clock, Collection, EntityId, Event, EventId, Priority, Tid,
     store::{
         AppendError, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage, Depths, EntityRow,
-        FactSink, Index, Intake, Journal, Quota, Receipt, RecordRow, Store, StoreError,
+        Facts, Index, Intake, Journal, Progress, Quota, Receipt, RecordRow, Store, StoreError,
         Whereabouts,
     },
 };
@@ -43,7 +44,7 @@ use std::{
     sync::{Arc, mpsc},
 };
 use tokio::sync::{Notify, oneshot};
-use writer::{Job, Tx, Writer};
+use writer::Writer;
 
 /// A store in one SQLite database. Nobody else may write to the file while it is open.
 pub struct SqliteStore {
@@ -71,12 +72,6 @@ impl SqliteStore {
             ready: Arc::default(),
             changes: Mutex::new(Some(changes)),
         })
-    }
-
-    /// The number of the last committed change.
-    #[must_use]
-    pub fn last_change(&self) -> u64 {
-        self.writer.last_change()
     }
 }
 
@@ -237,7 +232,7 @@ impl Journal for SqliteStore {
         loop {
             let (answer, answered) = oneshot::channel();
             let before = accepted_before.as_microsecond();
-            self.writer.submit(Box::new(Prune { before, from, found: (0, None), answer }));
+            self.writer.submit(Box::new(prune::Prune::new(before, from, answer)));
             let (n, next) = answered.await.unwrap_or(Err(StoreError::Closed))?;
             gone += n;
             match next {
@@ -248,58 +243,10 @@ impl Journal for SqliteStore {
     }
 }
 
-/// Forgets one stretch of old identities.
-struct Prune {
-    before: i64,
-    from: Vec<u8>,
-    found: (u64, Option<Vec<u8>>),
-    answer: oneshot::Sender<Result<(u64, Option<Vec<u8>>), StoreError>>,
-}
-
-/// Identities looked at in one transaction: others write in between.
-const PRUNE_STEP: i64 = 1000;
-
-impl Job for Prune {
-    fn rows(&self) -> usize {
-        PRUNE_STEP as usize
-    }
-    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
-        let last: Option<Vec<u8>> = tx
-            .conn
-            .prepare_cached(
-                "SELECT event_id FROM accepted WHERE event_id > $1 ORDER BY event_id
-                 LIMIT 1 OFFSET $2",
-            )?
-            .query_row(params![self.from, PRUNE_STEP - 1], |row| row.get(0))
-            .optional()?;
-        let gone = tx
-            .conn
-            .prepare_cached(
-                "DELETE FROM accepted WHERE event_id > $1 AND accepted_at < $2
-                     AND ($3 IS NULL OR event_id <= $3)",
-            )?
-            .execute(params![self.from, self.before, last])?;
-        self.found = (gone as u64, last);
-        Ok(())
-    }
-    fn done(self: Box<Self>, result: Result<u64, StoreError>) {
-        let Self { found, answer, .. } = *self;
-        let _ = answer.send(result.map(|_| found));
-    }
-}
-
 #[async_trait]
 impl Index for SqliteStore {
-    async fn facts(
-        &self,
-        mut sink: Box<dyn FactSink>,
-    ) -> Result<(u64, Box<dyn FactSink>), StoreError> {
-        self.readers
-            .scan(move |conn| {
-                let seq = facts::read(conn, &mut *sink)?;
-                Ok((seq, sink))
-            })
-            .await
+    async fn facts(&self, progress: Progress) -> Result<Facts, StoreError> {
+        self.readers.scan(move |conn| facts::read(conn, &*progress)).await
     }
 
     async fn entity(&self, did: &str) -> Result<Option<EntityRow>, StoreError> {
@@ -346,6 +293,10 @@ impl Index for SqliteStore {
 impl Store for SqliteStore {
     fn changes(&self) -> Option<ChangeReceiver> {
         self.changes.lock().take()
+    }
+
+    fn last_change(&self) -> u64 {
+        self.writer.last_change()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

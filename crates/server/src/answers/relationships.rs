@@ -1,0 +1,128 @@
+//! One relationship, and what the network says of it.
+
+use super::{Answers, NoAnswer};
+use rhiz_domain::{Collection, EntityId, RecordKey, fact::Visibility, store::RecordRow};
+use rhiz_graph::{AttestationView, Conviction, RelationshipView};
+use serde_json::Value;
+
+/// A relationship, as it is shown to one viewer.
+#[derive(Debug, Clone)]
+pub struct RelationshipAnswer {
+    /// Its URI.
+    pub uri: String,
+    /// The stored row.
+    pub row: RecordRow,
+    /// What the graph makes of it.
+    pub view: RelationshipView,
+    /// DID of the owner.
+    pub owner: String,
+    /// DID of the other participant.
+    pub subject: String,
+    /// The record as its author wrote it.
+    pub record: Value,
+    /// Whether this viewer may read its texts.
+    pub texts: bool,
+}
+
+/// An attestation, as it is shown to one viewer.
+#[derive(Debug, Clone)]
+pub struct AttestationAnswer {
+    /// Its URI.
+    pub uri: String,
+    /// The stored row.
+    pub row: RecordRow,
+    /// What the graph makes of it.
+    pub view: AttestationView,
+    /// The record; without its evidence if this viewer may not read that.
+    pub record: Value,
+}
+
+impl Answers {
+    /// Whether the viewer may know of a relationship, and whether they may read its texts.
+    fn may_see(&self, view: &RelationshipView, viewer: Option<EntityId>) -> (bool, bool) {
+        let takes_part = viewer.is_some_and(|v| v == view.fact.key.owner || v == view.fact.subject);
+        match view.visibility {
+            Visibility::Public => (true, true),
+            Visibility::Network => {
+                let near = viewer.is_some_and(|v| self.node.graph.acquainted(v, view.fact.key));
+                (true, takes_part || near)
+            }
+            Visibility::Private => (takes_part, takes_part),
+        }
+    }
+
+    fn seen(
+        &self,
+        uri: &str,
+        viewer: Option<EntityId>,
+    ) -> Result<(RecordKey, RelationshipView, bool), NoAnswer> {
+        let unknown = || NoAnswer::UnknownRelationship(uri.to_owned());
+        let key = self.relationship_key(uri)?;
+        let view = self.node.graph.relationship(key).ok_or_else(unknown)?;
+        let (seen, texts) = self.may_see(&view, viewer);
+        if !seen {
+            return Err(unknown());
+        }
+        Ok((key, view, texts))
+    }
+
+    /// A relationship by URI.
+    pub async fn relationship(
+        &self,
+        uri: &str,
+        viewer: Option<EntityId>,
+    ) -> Result<RelationshipAnswer, NoAnswer> {
+        let (key, view, texts) = self.seen(uri, viewer)?;
+        let row = self.node.store.record(key.owner, Collection::Relationship, key.rkey).await?;
+        // The graph may know of it an instant longer than the store.
+        let row = row.ok_or_else(|| NoAnswer::UnknownRelationship(uri.to_owned()))?;
+        let record = serde_json::from_str(&row.body).unwrap_or_default();
+        Ok(RelationshipAnswer {
+            uri: self.relationship_uri(key),
+            owner: self.did_text(key.owner).to_string(),
+            subject: self.did_text(view.fact.subject).to_string(),
+            row,
+            view,
+            record,
+            texts,
+        })
+    }
+
+    /// What the network says of a relationship.
+    pub fn conviction(
+        &self,
+        uri: &str,
+        viewer: Option<EntityId>,
+    ) -> Result<(String, Conviction), NoAnswer> {
+        let (key, view, _) = self.seen(uri, viewer)?;
+        Ok((self.relationship_uri(key), view.conviction))
+    }
+
+    /// Every live attestation on a relationship, newest first, that `keep` wants; from `skip` on,
+    /// at most `limit`; and whether there are more.
+    pub async fn attestations(
+        &self,
+        uri: &str,
+        viewer: Option<EntityId>,
+        keep: impl Fn(&AttestationView) -> bool,
+        skip: usize,
+        limit: usize,
+    ) -> Result<(Vec<AttestationAnswer>, bool), NoAnswer> {
+        let (key, _, texts) = self.seen(uri, viewer)?;
+        let views = self.node.graph.attestations_of(key);
+        let mut wanted = views.into_iter().filter(keep).skip(skip);
+        let mut out = Vec::new();
+        for view in wanted.by_ref().take(limit) {
+            let own = view.fact.key;
+            let row = self.node.store.record(own.owner, Collection::Attestation, own.rkey).await?;
+            let Some(row) = row else { continue };
+            let mut record: Value = serde_json::from_str(&row.body).unwrap_or_default();
+            if !texts && let Some(map) = record.as_object_mut() {
+                map.remove("evidence");
+            }
+            let uri = Collection::Attestation.uri(&self.did_text(own.owner), own.rkey);
+            out.push(AttestationAnswer { uri, row, view, record });
+        }
+        Ok((out, wanted.next().is_some()))
+    }
+}

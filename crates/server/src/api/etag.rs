@@ -1,0 +1,47 @@
+//! Weak ETags: an answer from the graph is the same while its version and day are.
+
+use super::App;
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+/// The tag of an answer given now. Take it before the answer is computed: an answer that is newer
+/// than its tag is asked for again, one that is older would be kept.
+pub(super) struct Tag(String);
+
+impl Tag {
+    /// What answers are of now.
+    #[must_use]
+    pub(super) fn now(app: &App) -> Self {
+        let of = app.answers.as_of();
+        Self(format!("W/\"{}-{}\"", of.version, of.day))
+    }
+
+    /// `Some(304)` when the caller has this already.
+    #[must_use]
+    pub(super) fn unchanged(&self, headers: &HeaderMap) -> Option<Response> {
+        let known = headers.get(header::IF_NONE_MATCH)?.to_str().ok()?;
+        let same = |tag: &str| {
+            let (a, b) = (tag.trim(), self.0.as_str());
+            a == "*" || a.trim_start_matches("W/") == b.trim_start_matches("W/")
+        };
+        known
+            .split(',')
+            .any(same)
+            .then(|| (StatusCode::NOT_MODIFIED, [(header::ETAG, self.0.clone())]).into_response())
+    }
+
+    /// The answer with its tag.
+    pub(super) fn json(self, answer: impl Serialize) -> Response {
+        let mut response = Json(answer).into_response();
+        if let Ok(value) = HeaderValue::from_str(&self.0) {
+            response.headers_mut().insert(header::ETAG, value);
+        }
+        // Kept by nobody without asking: the next change is in every answer.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        response
+    }
+}

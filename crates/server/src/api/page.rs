@@ -1,0 +1,36 @@
+//! Opaque cursors: what a page ended with, in a form that invites no tampering.
+
+use super::problem::Problem;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Two values that say where a page ended.
+pub(super) struct Cursor<A, B>(pub A, pub B);
+
+/// Why a cursor is refused.
+pub(super) fn cursor() -> Problem {
+    Problem::field("cursor", "it is none that this server gave: leave it out for the first page")
+}
+
+impl<A, B> Cursor<A, B> {
+    /// As text.
+    pub(super) fn write(&self) -> String
+    where
+        A: Serialize,
+        B: Serialize,
+    {
+        // Plain values always serialize.
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&(&self.0, &self.1)).unwrap_or_default())
+    }
+
+    /// From text.
+    pub(super) fn read(text: &str) -> Result<Self, Problem>
+    where
+        A: DeserializeOwned,
+        B: DeserializeOwned,
+    {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| cursor())?;
+        let (a, b) = serde_json::from_slice(&bytes).map_err(|_| cursor())?;
+        Ok(Self(a, b))
+    }
+}

@@ -1,0 +1,226 @@
+//! Errors, in sentences a person can act on (RFC 9457).
+//!
+//! The one place where an error becomes a status code.
+
+use crate::answers::NoAnswer;
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use rhiz_domain::{FieldError, Invalid, store::StoreError};
+use rhiz_pipeline::SubmitError;
+use serde::Serialize;
+use serde_json::Value;
+
+/// Seconds after which a refused caller should come again.
+const RETRY_AFTER: u64 = 1;
+
+/// An error as `application/problem+json`.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Body>);
+
+#[derive(Debug, Clone, Serialize)]
+struct Body {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    #[serde(serialize_with = "as_number")]
+    status: StatusCode,
+    detail: String,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    /// What would have to be relaxed for there to be a path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relax: Option<Value>,
+    #[serde(skip)]
+    retry_after: Option<u64>,
+}
+
+fn as_number<S: serde::Serializer>(status: &StatusCode, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_u16(status.as_u16())
+}
+
+impl Problem {
+    /// A problem of its own kind.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Body {
+            kind: format!("urn:rhiz:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status,
+            detail: detail.into(),
+            code,
+            request_id: None,
+            errors: Vec::new(),
+            relax: None,
+            retry_after: None,
+        }))
+    }
+
+    /// A stable word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The sentence.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// Malformed: 400.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    }
+
+    /// A single field that breaks a rule: 422.
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::from(Invalid::one(field, message))
+    }
+
+    /// Comes again after so many seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        let detail = invalid.to_string();
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail);
+        problem.0.errors = invalid.errors;
+        problem
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        // The driver's words are for the log, not for callers.
+        tracing::warn!(%error, "the database could not answer");
+        match error {
+            StoreError::Unavailable(_) | StoreError::Closed => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "database_unavailable",
+                "the database cannot be used at the moment; nothing was stored, try again",
+            )
+            .retry_after(RETRY_AFTER),
+            StoreError::Corrupt(_) | StoreError::Newer { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "database_error",
+                "the database could not carry this out; the log has the reason",
+            ),
+        }
+    }
+}
+
+impl From<NoAnswer> for Problem {
+    fn from(error: NoAnswer) -> Self {
+        let detail = error.to_string();
+        match error {
+            NoAnswer::Invalid { field, message } => Self::field(field, message),
+            NoAnswer::UnknownEntity(_) => {
+                Self::new(StatusCode::NOT_FOUND, "entity_not_found", detail)
+            }
+            NoAnswer::UnknownRelationship(_) => {
+                Self::new(StatusCode::NOT_FOUND, "relationship_not_found", detail)
+            }
+            NoAnswer::NoPath(relaxed) => {
+                let detail = match (relaxed.min_strength, relaxed.max_hops) {
+                    (Some(s), Some(h)) => format!(
+                        "no path within these limits; there is one with min_strength {s}, or with \
+                         max_hops {h}"
+                    ),
+                    (Some(s), None) => {
+                        format!("no path within these limits; there is one with min_strength {s}")
+                    }
+                    (None, Some(h)) => {
+                        format!("no path within these limits; there is one with max_hops {h}")
+                    }
+                    (None, None) => detail,
+                };
+                let mut problem = Self::new(StatusCode::NOT_FOUND, "no_path", detail);
+                problem.0.relax = serde_json::to_value(relaxed).ok();
+                problem
+            }
+            NoAnswer::TimeLimit(_) => Self::new(StatusCode::GATEWAY_TIMEOUT, "time_limit", detail),
+            NoAnswer::Store(error) => error.into(),
+            NoAnswer::Broken => Self::internal(),
+        }
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SubmitError::Invalid { invalid, .. } => invalid.into(),
+            SubmitError::Conflict { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "event_id_conflict",
+                "this event_id was used before with another body; choose another one",
+            ),
+            SubmitError::Backpressure => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "backpressure", detail)
+                    .retry_after(RETRY_AFTER)
+            }
+            SubmitError::TooMuch => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_much", detail),
+            SubmitError::Draining => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(5)
+            }
+            SubmitError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl Problem {
+    /// Something broke on our side: 500, and the log has more.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "something went wrong on our side; the log has more under this request_id",
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(mut self) -> Response {
+        self.0.request_id = super::request::current_id();
+        let (status, retry_after) = (self.0.status, self.0.retry_after);
+        let mut response = (status, Json(&*self.0)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// No such page.
+pub async fn not_found(uri: axum::http::Uri) -> Problem {
+    let detail = format!("there is nothing at {}", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
+}
+
+/// The page is there, but not for this method.
+pub async fn wrong_method(method: axum::http::Method, uri: axum::http::Uri) -> Problem {
+    let detail = format!("{} does not take {method}", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}

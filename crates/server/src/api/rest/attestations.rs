@@ -1,0 +1,86 @@
+//! `POST /api/v1/attestations`: keyed; through the pipeline; answers when it is applied.
+
+use super::relationships::conviction;
+use crate::api::{App, auth::Role, body::Body, problem::Problem};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use rhiz_domain::{Did, EventId, EventType};
+use rhiz_pipeline::{Ended, Submission};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json, value::RawValue};
+use std::{sync::Arc, time::Duration};
+
+/// The fields of an attestation in flat form; what they may hold is the record's rule.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Request {
+    uri: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cid: Option<String>,
+    attester_did: String,
+    target_uri: String,
+    attestation_type: Value,
+    confidence: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggested_strength: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
+}
+
+/// How long to wait for it to be applied. It is accepted by then, whatever comes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Takes an attestation, and answers with what it did to the conviction.
+pub(super) async fn attest(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Body(request): Body<Request>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    app.keys.require(&headers, Role::Operator)?;
+    let did = Did::parse(&request.attester_did)
+        .map_err(|e| Problem::field("attester_did", e.to_string()))?;
+    let event_id = match headers.get("idempotency-key") {
+        None => None,
+        Some(value) => Some(
+            value
+                .to_str()
+                .map_err(|_| "it is not visible ASCII")
+                .and_then(EventId::parse)
+                .map_err(|e| Problem::field("Idempotency-Key", e))?,
+        ),
+    };
+    let payload = serde_json::to_string(&request)
+        .and_then(RawValue::from_string)
+        .map_err(|_| Problem::internal())?;
+    let submission = Submission {
+        event_type: EventType::AttestationCreated,
+        did,
+        payload,
+        priority: None,
+        event_id,
+    };
+    let wait = app.node.pipeline.submit_and_wait(submission);
+    let status = match tokio::time::timeout(PATIENCE, wait).await {
+        Err(_) => "enqueued",
+        Ok(result) => match result?.1 {
+            Some(Ended::Applied) => "applied",
+            Some(Ended::Dead { reason }) => {
+                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "given_up", reason));
+            }
+            None => "duplicate",
+        },
+    };
+    // A target that is not known yet has no conviction; the attestation waits for it.
+    let conviction = app.answers.conviction(&request.target_uri, None).ok();
+    let body = json!({
+        "status": status,
+        "attestation_uri": request.uri,
+        "conviction": conviction.map(|(_, c)| self::conviction(&c)),
+    });
+    let code = if status == "enqueued" { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((code, Json(body)))
+}

@@ -1,0 +1,88 @@
+//! `GET /api/v1/relationships/{at-uri}`
+
+use crate::{
+    answers::RelationshipAnswer,
+    api::{App, etag::Tag, problem::Problem},
+};
+use axum::{
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
+use jiff::Timestamp;
+use rhiz_graph::Conviction;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A conviction, as REST shows it.
+pub(super) fn conviction(c: &Conviction) -> Value {
+    json!({
+        "score": c.score,
+        "attestation_count": c.attestation_count,
+        "verify_count": c.verify_count,
+        "dispute_count": c.dispute_count,
+        "strengthen_count": c.strengthen_count,
+        "weaken_count": c.weaken_count,
+        "last_updated": c.last_updated.and_then(|us| Timestamp::from_microsecond(us).ok()),
+        "trend": c.trend.as_str(),
+        "top_attester_reputation": c.top_attester_reputation,
+    })
+}
+
+fn signature_status(answer: &RelationshipAnswer) -> &'static str {
+    match (answer.view.fact.signed_by_owner, answer.view.fact.signed_by_subject) {
+        (true, true) => "mutual",
+        (true, false) | (false, true) => "partial",
+        (false, false) => "none",
+    }
+}
+
+fn shown(answer: &RelationshipAnswer) -> Value {
+    let (view, record) = (&answer.view, &answer.record);
+    let text = |value: &Value| if answer.texts { value.clone() } else { Value::Null };
+    json!({
+        "uri": answer.uri,
+        "cid": answer.row.cid,
+        "rev": answer.row.rev,
+        "owner": answer.owner,
+        "participants": [answer.owner, answer.subject],
+        "type": view.fact.kind,
+        "strength": super::fraction(view.fact.strength),
+        "context": text(&record["context"]),
+        "visibility": view.visibility.as_str(),
+        "consent": view.consent.as_str(),
+        "mutual": view.mutual,
+        "refused": view.refused,
+        "signature_status": signature_status(answer),
+        "verified_source": answer.row.verified,
+        "conviction": conviction(&view.conviction),
+        "trust": view.trust,
+        "trust_factors": {
+            "s": view.factors.s,
+            "d": view.factors.d,
+            "v": view.factors.v,
+            "g": view.factors.g,
+            "m": view.factors.m,
+        },
+        "verification_claim": text(&record["verification"]),
+        "start_date": record["temporal"]["start"],
+        "last_interaction": record["temporal"]["lastInteraction"],
+        "history": text(&record["temporal"]["history"]),
+        "created_at": record["createdAt"],
+        "updated_at": answer.row.rev.time(),
+    })
+}
+
+/// One relationship. Its URI may be percent-encoded or not.
+pub(super) async fn relationship(
+    State(app): State<Arc<App>>,
+    Path(uri): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let tag = Tag::now(&app);
+    let answer = app.answers.relationship(&uri, None).await?;
+    if let Some(unchanged) = tag.unchanged(&headers) {
+        return Ok(unchanged);
+    }
+    Ok(tag.json(shown(&answer)))
+}

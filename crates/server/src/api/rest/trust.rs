@@ -1,0 +1,126 @@
+//! `GET /api/v1/analytics/trust-metrics/{did}` and `…/trust-health/{did}`
+
+use crate::api::{App, body::Params, etag::Tag, problem::Problem};
+use axum::{
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
+use rhiz_graph::{Recommendation, TrustExplained, TrustMetrics};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Query {
+    #[serde(default)]
+    explain: bool,
+}
+
+fn shown(app: &App, did: &str, m: &TrustMetrics) -> Value {
+    json!({
+        "entity_id": did,
+        "trust_score": m.trust_score,
+        "reputation": m.reputation,
+        "reciprocity": m.reciprocity,
+        "consistency": m.consistency,
+        "verification_ratio": m.verification_ratio,
+        "network": m.network,
+        "standing": m.standing,
+        "relationship_count": m.relationship_count,
+        "verified_relationship_count": m.verified_relationship_count,
+        "last_calculated": app.node.clock.now(),
+    })
+}
+
+fn explained(app: &App, e: &TrustExplained) -> Value {
+    let addends = e.addends.iter().map(|a| {
+        json!({
+            "name": a.name, "value": a.value, "weight": a.weight, "contribution": a.contribution,
+        })
+    });
+    let movers = e.movers.iter().map(|m| {
+        let named = m.key.map(|key| app.answers.named(key, m.counterpart));
+        json!({
+            "relationship_id": named.as_ref().map(|n| &n.0),
+            "entity_id": named.as_ref().map(|n| &n.1),
+            "effect": m.effect,
+            "received_strength": m.received_strength,
+            "recent": m.recent,
+            "stated": m.stated,
+            "mutual": m.mutual,
+            "verified": m.verified,
+            "network": m.network.map(|[q, t, below]| json!({"q": q, "t": t, "n2": below})),
+        })
+    });
+    json!({
+        "addends": addends.collect::<Vec<_>>(),
+        "received_from": e.received_from,
+        "received_strength": e.received_strength,
+        "recent": e.recent,
+        "verified": e.verified,
+        "stated": e.stated,
+        "mutual": e.mutual,
+        "relationships": movers.collect::<Vec<_>>(),
+        "other_relationships": e.others,
+    })
+}
+
+/// Every score of one entity; with `explain=true` what they are made of.
+pub(super) async fn metrics(
+    State(app): State<Arc<App>>,
+    Path(did): Path<String>,
+    Params(query): Params<Query>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let tag = Tag::now(&app);
+    if let Some(unchanged) = tag.unchanged(&headers) {
+        return Ok(unchanged);
+    }
+    if query.explain {
+        let (did, e) = app.answers.explain(&did, None).await?;
+        let mut answer = shown(&app, did.as_str(), &e.metrics);
+        answer["explanation"] = explained(&app, &e);
+        return Ok(tag.json(answer));
+    }
+    let (did, metrics) = app.answers.trust_metrics(&did).await?;
+    Ok(tag.json(shown(&app, did.as_str(), &metrics)))
+}
+
+fn sentence(recommendation: Recommendation) -> &'static str {
+    match recommendation {
+        Recommendation::VerifyMore => {
+            "Ask people you both know to verify more of your relationships: fewer than 5 are."
+        }
+        Recommendation::Expand => "Expand your network: it has fewer than 10 relationships.",
+        Recommendation::InteractMore => {
+            "Be in touch: few of those who state you have had to do with you in the last 30 days."
+        }
+        Recommendation::MakeMutual => {
+            "Make it mutual: ask those you state to state the relationship too."
+        }
+    }
+}
+
+/// How an entity's trust is doing, and what would do it good.
+pub(super) async fn health(
+    State(app): State<Arc<App>>,
+    Path(did): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let tag = Tag::now(&app);
+    if let Some(unchanged) = tag.unchanged(&headers) {
+        return Ok(unchanged);
+    }
+    let (did, h) = app.answers.trust_health(&did).await?;
+    let recommendations: Vec<_> = h.recommendations.iter().map(|r| sentence(*r)).collect();
+    Ok(tag.json(json!({
+        "entity_id": did,
+        "trust_level": h.level.as_str(),
+        "trust_score": h.trust_score,
+        "network_size": h.network_size,
+        "verified_ratio": h.verified_ratio,
+        "recent_activity": h.recent_activity,
+        "recommendations": recommendations,
+    })))
+}

@@ -1,0 +1,114 @@
+//! `rhiz doctor`: looks at everything a node needs, and says what to do about what is wrong.
+
+use crate::{
+    config::{Config, DatabaseUrl, SourceKind},
+    exit::{self, Failure},
+    load,
+    node::Node,
+};
+use rhiz_domain::{fact::day_of, store::DeadFilter};
+use std::fmt::Write;
+
+/// One thing looked at.
+struct Finding {
+    what: &'static str,
+    /// `Err` with what is wrong and what to do.
+    result: Result<String, (String, &'static str)>,
+}
+
+/// Runs the command. Fails when something is wrong.
+pub async fn run(config: Config) -> Result<(), Failure> {
+    let mut findings = vec![Finding {
+        what: "configuration",
+        result: Ok(match &config.file {
+            Some(file) => format!("{} and the environment can be used", file.display()),
+            None => "the environment and the defaults can be used".into(),
+        }),
+    }];
+    findings.push(firehose(&config));
+    if let DatabaseUrl::Sqlite(path) = &config.database.url
+        && !path.exists()
+    {
+        findings.push(Finding {
+            what: "database",
+            result: Ok(format!("{} is not there yet; the first start makes it", path.display())),
+        });
+        return report(&findings);
+    }
+    match Node::open(config).await {
+        Err(Failure::Failed { message, .. } | Failure::Config(message)) => findings.push(Finding {
+            what: "database",
+            result: Err((message, "stop the server first, or mend what is named")),
+        }),
+        Ok(node) => {
+            data(&node, &mut findings).await;
+            node.stop().await;
+        }
+    }
+    report(&findings)
+}
+
+fn firehose(config: &Config) -> Finding {
+    let what = "firehose";
+    if !config.firehose.enabled {
+        return Finding { what, result: Ok("switched off".into()) };
+    }
+    let result = match config.firehose.kind {
+        SourceKind::Jetstream => Ok(format!("a Jetstream at {}", config.firehose.url)),
+        SourceKind::Firehose => Err((
+            format!("{} is a firehose, which is not built in yet", config.firehose.url),
+            "set ATPROTO_FIREHOSE_URL to a Jetstream (…/subscribe)",
+        )),
+    };
+    Finding { what, result }
+}
+
+async fn data(node: &Node, findings: &mut Vec<Finding>) {
+    const DAMAGE: &str = "restore a backup, or import again into a new directory";
+    findings.push(Finding {
+        what: "database",
+        result: match node.store.counts().await {
+            Ok(c) => Ok(format!(
+                "{} records ({} live relationships, {} attestations, {} profiles), {} waiting",
+                c.records, c.relationships, c.attestations, c.profiles, c.journal
+            )),
+            Err(e) => Err((e.to_string(), DAMAGE)),
+        },
+    });
+    findings.push(Finding {
+        what: "graph",
+        result: match load::graph(&*node.store, day_of(node.clock.now())).await {
+            Ok(fresh) if fresh.digest() == node.graph.digest() => {
+                Ok(format!("agrees with the database (version {})", node.graph.version()))
+            }
+            Ok(_) => Err(("it differs from the database".into(), "restart, and report a bug")),
+            Err(e) => Err((e.to_string(), DAMAGE)),
+        },
+    });
+    let filter = DeadFilter { limit: 1, ..DeadFilter::default() };
+    findings.push(Finding {
+        what: "dead letters",
+        result: match node.store.dead_letters(filter).await {
+            Ok(page) if page.count == 0 => Ok("none".into()),
+            Ok(page) => Ok(format!("{} (see `rhiz dlq list`)", page.count)),
+            Err(e) => Err((e.to_string(), DAMAGE)),
+        },
+    });
+}
+
+fn report(findings: &[Finding]) -> Result<(), Failure> {
+    let mut text = String::new();
+    let mut wrong = 0;
+    for finding in findings {
+        // Writing to a String cannot fail.
+        let _ = match &finding.result {
+            Ok(fine) => writeln!(text, "ok     {:14} {fine}", finding.what),
+            Err((problem, to_do)) => {
+                wrong += 1;
+                writeln!(text, "WRONG  {:14} {problem}\n       {:14} → {to_do}", finding.what, "")
+            }
+        };
+    }
+    exit::print(&text)?;
+    if wrong == 0 { Ok(()) } else { Err(Failure::failed(format!("{wrong} finding(s)"))) }
+}

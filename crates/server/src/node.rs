@@ -1,0 +1,209 @@
+//! One node: a data directory, its store, the graph over it, and the pipeline that feeds both.
+//!
+//! Everything that works on data goes through here: `serve`, `demo`, `import` and `doctor` open
+//! the same node and differ in what they do with it.
+
+use crate::{
+    config::{CacheBackend, Config, DatabaseUrl},
+    exit::Failure,
+    load, processors,
+    replica::Replica,
+};
+use rhiz_cache::{CacheConfig, CacheService, Tiers};
+use rhiz_domain::{
+    Clock, Entropy,
+    clock::{SystemClock, SystemEntropy},
+    fact::day_of,
+    store::{Store, StoreError},
+};
+use rhiz_graph::Graph;
+use rhiz_pipeline::{Capacity, Pipeline, Settings};
+use rhiz_store::SqliteStore;
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    num::NonZeroUsize,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+/// How long a stop may take before what is in hand is left to the next start.
+pub const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Everything a node is made of. Cheap to clone.
+#[derive(Clone)]
+pub struct Node {
+    /// What it was told.
+    pub config: Arc<Config>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The journal and the index.
+    pub store: Arc<dyn Store>,
+    /// What is live, for questions.
+    pub graph: Arc<Graph>,
+    /// Answers given before.
+    pub cache: CacheService,
+    /// From accept to applied.
+    pub pipeline: Pipeline,
+    /// What brings commits into the graph and the cache.
+    pub replica: Arc<Replica>,
+    /// Held while the directory is in use.
+    _lock: Arc<File>,
+}
+
+/// Makes the data directory and takes its lock: one process owns it.
+fn lock(dir: &Path) -> Result<File, Failure> {
+    let cannot = |what: &str, e: &std::io::Error| {
+        Failure::failed(format!("the data directory {} cannot be {what}: {e}", dir.display()))
+            .hint("give a directory that can be written, with --data-dir or DATA_DIR")
+    };
+    std::fs::create_dir_all(dir).map_err(|e| cannot("made", &e))?;
+    let path = dir.join("rhiz.lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| cannot("written", &e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::failed(format!(
+            "another rhiz is working on the data directory {}",
+            dir.display()
+        ))
+        .hint("stop it, or talk to it: `rhiz import --server URL`")),
+        Err(TryLockError::Error(e)) => Err(cannot("locked", &e)),
+    }
+}
+
+/// What a store's error means for somebody who starts a program on it.
+pub fn store_failure(error: &StoreError) -> Failure {
+    let failure = Failure::failed(error);
+    match error {
+        StoreError::Unavailable(_) => failure
+            .hint("is the disk full, the directory read-only, or another program at the file?"),
+        StoreError::Corrupt(_) => {
+            failure.hint("restore a backup, or import again into a new directory")
+        }
+        StoreError::Newer { .. } | StoreError::Closed => failure,
+    }
+}
+
+impl Node {
+    /// Opens the node's data, loads its graph, and makes what is needed to go on. Nothing works
+    /// yet: [`Node::start`] sets the pipeline going.
+    pub async fn open(config: Config) -> Result<Self, Failure> {
+        let DatabaseUrl::Sqlite(path) = &config.database.url else {
+            return Err(Failure::Config(
+                "DATABASE_URL: PostgreSQL is not built in yet; use sqlite:…".into(),
+            ));
+        };
+        if config.cache.backend == CacheBackend::Redis {
+            tracing::warn!("the Redis cache is not wired in yet: answers are cached in memory");
+        }
+        let lock = lock(&config.data.dir)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let store = SqliteStore::open(path, Arc::clone(&clock)).map_err(|e| store_failure(&e))?;
+        let store: Arc<dyn Store> = Arc::new(store);
+        let graph =
+            load::graph(&*store, day_of(clock.now())).await.map_err(|e| store_failure(&e))?;
+        let graph = Arc::new(graph);
+        let cache = cache(&config, &clock, &entropy)?;
+        let changes =
+            store.changes().ok_or_else(|| Failure::failed("the store was opened twice"))?;
+        let replica = Arc::new(
+            Replica::start(changes, Arc::clone(&graph), cache.clone(), Arc::clone(&clock))
+                .map_err(|e| Failure::failed(format!("cannot start a thread: {e}")))?,
+        );
+        let pipeline = Pipeline::new(
+            Arc::clone(&store) as _,
+            processors::all(),
+            Arc::clone(&replica) as _,
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            settings(&config),
+        );
+        Ok(Self {
+            config: Arc::new(config),
+            clock,
+            entropy,
+            store,
+            graph,
+            cache,
+            pipeline,
+            replica,
+            _lock: Arc::new(lock),
+        })
+    }
+
+    /// Sets the pipeline and the turn of days going.
+    pub fn start(&self) {
+        self.pipeline.start();
+        let (graph, cache, clock) =
+            (Arc::clone(&self.graph), self.cache.clone(), Arc::clone(&self.clock));
+        tokio::spawn(async move { turn_days(&graph, &cache, &*clock).await });
+    }
+
+    /// Accepts no more, finishes what is in hand, and closes the files. What waits stays in the
+    /// journal. Answers whether everything in hand was finished in time.
+    pub async fn stop(&self) -> bool {
+        let in_time = self.pipeline.stop(STOP_LIMIT).await;
+        self.store.close().await;
+        self.cache.close().await;
+        in_time
+    }
+}
+
+fn cache(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<CacheService, Failure> {
+    let settings = CacheConfig {
+        tiers: Tiers::Memory,
+        default_ttl: config.cache.default_ttl,
+        max_keys: config.cache.max_keys,
+        max_bytes: config.cache.max_bytes,
+        ..CacheConfig::default()
+    };
+    CacheService::memory(settings, Arc::clone(clock), Arc::clone(entropy))
+        .map_err(|e| Failure::Config(e.to_string()))
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        capacity: Capacity {
+            events: config.pipeline.max_queue_size,
+            bytes: usize::try_from(config.pipeline.max_queue_bytes).unwrap_or(usize::MAX),
+            threshold: config.pipeline.backpressure_threshold,
+        },
+        workers: NonZeroUsize::new(config.pipeline.num_workers).unwrap_or(NonZeroUsize::MIN),
+        retry: config.pipeline.retry,
+        ..Settings::default()
+    }
+}
+
+/// Answers are for a day. It changes within this time after midnight.
+const DAY_CHECK: Duration = Duration::from_secs(5);
+
+async fn turn_days(graph: &Arc<Graph>, cache: &CacheService, clock: &dyn Clock) {
+    loop {
+        tokio::time::sleep(DAY_CHECK).await;
+        let today = day_of(clock.now());
+        if today == graph.as_of() {
+            continue;
+        }
+        let graph = Arc::clone(graph);
+        // Every edge is weighed anew: too long for a thread that answers requests.
+        if tokio::task::spawn_blocking(move || graph.set_day(today)).await.is_ok() {
+            for pattern in ["graph:*", "trust:*", "conviction:*"] {
+                if let Err(error) = cache.clear_pattern(pattern).await {
+                    tracing::warn!(%error, pattern, "cannot clear the cache of yesterday");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What follows a commit: the graph, then the cache.
+//!
+//! Law: changes are applied in the order of their commits, first to the graph, then to the cache;
+//! and an event counts as done only after both. So an answer computed from the old graph cannot
+//! outlive the clearing that follows: a computation that began before the clearing is hidden by
+//! it, and one that begins after it sees the new graph.
+//!
+//! A crash loses nothing of this: the graph is loaded from the store at the next start, and the
+//! cache of this process is gone with it.
+
+use async_trait::async_trait;
+use rhiz_cache::CacheService;
+use rhiz_domain::{
+    Change, ChangeSet, Clock, Collection, EntityId,
+    cache::{Invalidation, Target},
+    store::ChangeReceiver,
+};
+use rhiz_graph::Graph;
+use rhiz_pipeline::{Applied, Downstream};
+use std::{collections::HashSet, sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// How far the graph and the cache are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Reached {
+    change: u64,
+    graph: Duration,
+    cache: Duration,
+}
+
+/// The thread that applies what was committed.
+pub struct Replica {
+    reached: watch::Receiver<Reached>,
+}
+
+impl Replica {
+    /// Starts it. It ends when the store is closed.
+    pub fn start(
+        changes: ChangeReceiver,
+        graph: Arc<Graph>,
+        cache: CacheService,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
+        let (tell, reached) =
+            watch::channel(Reached { change: graph.version(), ..Reached::default() });
+        std::thread::Builder::new().name("replica".into()).spawn(move || {
+            while let Ok(set) = changes.recv() {
+                let started = clock.elapsed();
+                graph.apply(&set);
+                let applied = clock.elapsed();
+                cache.invalidate(&Invalidation { seq: set.seq, targets: targets(&graph, &set) });
+                let cleared = clock.elapsed();
+                tell.send_replace(Reached {
+                    change: set.seq,
+                    graph: applied.saturating_sub(started),
+                    cache: cleared.saturating_sub(applied),
+                });
+            }
+        })?;
+        Ok(Self { reached })
+    }
+
+    /// The number of the last change that is in every answer.
+    #[must_use]
+    pub fn change(&self) -> u64 {
+        self.reached.borrow().change
+    }
+}
+
+#[async_trait]
+impl Downstream for Replica {
+    async fn reached(&self, change: u64) -> Applied {
+        let mut reached = self.reached.clone();
+        match reached.wait_for(|r| r.change >= change).await {
+            Ok(r) => Applied { graph: r.graph, cache: r.cache },
+            // The store is closed; the next start loads the graph anew.
+            Err(_) => Applied::default(),
+        }
+    }
+}
+
+/// What a set of changes makes invalid: everything that was made from one of these people.
+fn targets(graph: &Graph, set: &ChangeSet) -> Vec<Target> {
+    let mut people: HashSet<EntityId> = HashSet::new();
+    let mut targets = Vec::new();
+    for change in &set.changes {
+        match change {
+            Change::Entity(fact) => {
+                people.insert(fact.id);
+            }
+            Change::Relationship(fact) => {
+                people.extend([fact.key.owner, fact.subject]);
+            }
+            Change::Attestation(fact) => {
+                people.extend([fact.key.owner, fact.target.owner]);
+            }
+            Change::RelationshipGone(key) | Change::AttestationGone(key) => {
+                people.insert(key.owner);
+            }
+            Change::Touched(id) => {
+                people.insert(*id);
+            }
+        }
+        if let Change::Attestation(fact) = change
+            && let Some(owner) = graph.did(fact.target.owner)
+        {
+            let uri = Collection::Relationship.uri(owner.as_str(), fact.target.rkey);
+            targets.push(Target::Tag(uri));
+        }
+    }
+    targets.extend(
+        people
+            .into_iter()
+            .filter_map(|id| graph.did(id))
+            .map(|did| Target::Tag(did.as_str().to_owned())),
+    );
+    targets
+}
