@@ -227,7 +227,6 @@ function answer(paths, people) {
     const steps = members.flatMap((one, i) => [
       h("li", { class: "stop" }, h("button", { type: "button", onclick: () => person(one.did) },
         avatar(one), h("span", { class: "name", dir: "auto" }, one.label),
-        one.verified ? h("span", { class: "check", title: "verified" }, "✓", h("span", { class: "hidden" }, " verified")) : null,
         one.type !== "person" ? h("span", { class: "tag" }, one.type) : null)),
       i < path.hops.length ? hopRow(path, i) : null,
     ]);

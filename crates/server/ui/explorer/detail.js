@@ -187,7 +187,7 @@ export function showPerson(did, onSide) {
     return [
       h("div", { class: "person-head" }, avatar(who, "large"), h("div", {},
         who.handle && who.handle !== "handle.invalid" ? h("p", { class: "handle" }, `@${who.handle}`) : null,
-        h("p", { class: "aside" }, [who.type !== "person" ? who.type : null, who.verified ? "✓ verified" : null].filter(Boolean).join(" · ")))),
+        h("p", { class: "aside" }, [who.type !== "person" ? who.type : null, who.verified ? "says it is verified" : null].filter(Boolean).join(" · ")))),
       who.bio ? h("p", { class: "lead", dir: "auto" }, who.bio) : null,
       h("div", { class: "sides" },
         h("button", { type: "button", class: "quiet", onclick: () => onSide("from", who) }, "Start here"),
