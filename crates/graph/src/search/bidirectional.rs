@@ -1,21 +1,29 @@
 //! The best path within a bound on hops, exactly: label-setting from both ends.
 //!
-//! A label says that an entity is reached from one end with this key (cost and hops). It survives
-//! only if no settled label of the same entity and end has as few hops: what is settled earlier is
-//! no worse, so a later label can be of use only by being shorter. Labels of one end stop growing
-//! at a cap of hops; the two caps and the hop between them make up the bound.
+//! A *label* says that an entity is reached from one end in so many hops at such a cost. Labels
+//! are settled in the order of their keys (cost and hops, see [`Order`]); a settled label is
+//! followed along its entity's edges, which makes labels there. A label is useless when as few
+//! hops are known to cost no more. The labels of an end stop at a cap of hops, and the two caps
+//! add up to the bound; labels at the cap (*leaves*) are made, but never followed.
 //!
-//! Whenever a label is relaxed along an edge, the other end's settled labels there are looked at:
-//! that is where the two halves meet. (Looking only where both ends have *settled the same entity*
-//! gives wrong answers under caps.)
+//! The halves of a path meet where both ends have made a label, settled or not; whoever makes the
+//! second one sees the first.
 //!
-//! The search may stop when no path that has not been met can be better. Let such a path be given,
-//! and its prefix be settled up to *i* hops, its suffix up to *j*; if the two touched, it had been
-//! met. So there is a gap, and at its near end the prefix stopped because its next label is still
-//! waiting (its key is at least `top`) or because of the cap (then the key is at least that of the
-//! cheapest capped label); not both ends stopped by their caps, for these leave no gap. Hence the
-//! bound min(top₀ + top₁, capped₀ + top₁, capped₁ + top₀). Paths whose key equals the best are
-//! all met before it is passed, so that the smaller list of URIs decides among them.
+//! **When to stop.** Let P be a path within the bound that has not been met. Along it, labels
+//! (no worse than its own) have been made from the start up to some entity *a* and from the end
+//! back to some entity *b*, and *a* lies before *b*. Up to *a*, making stopped because the label
+//! at *a* is not settled yet, so it costs at least `top[0]`, or because it is a leaf, then it
+//! costs at least `leaf[0]`, the cheapest leaf made; likewise at *b*. Not both are leaves, for
+//! the caps add up to the bound. So P costs at least min(top₀ + top₁, leaf₀ + top₁,
+//! leaf₁ + top₀), and when this is more than the best path met, nothing better is left. All paths
+//! with the best key are met before: the smaller list of URIs decides among them.
+//!
+//! **Which edges need not be looked at.** Let `ahead` be min(top, leaf) of the other end, and let
+//! an edge lead to a label of key *f* with *f* + `ahead` > best. If a path of at most the best key
+//! goes on from there, its rest costs less than `ahead`: so the other end has settled that rest up
+//! to this edge, has followed the edge from its far side and made a label here, where it met ours;
+//! it cannot have passed the edge over for the same reason, because then we had been first. As
+//! edges are sorted by cost, one such edge ends the list.
 
 use super::filter::Filter;
 use super::order::Order;
@@ -26,54 +34,13 @@ use std::collections::BinaryHeap;
 const NO: u32 = u32::MAX;
 /// More than any key; two of them still add up.
 pub(super) const INFINITE: u64 = 1 << 40;
-/// A heap entry is a key and, in its lower bits, the label.
-const LABEL_BITS: u32 = 30;
+/// A heap entry is a key and, in its lower bits, the place of the entity.
+const PLACE_BITS: u32 = 30;
 
-#[derive(Debug, Clone, Copy)]
-struct Label {
-    key: u64,
-    /// Where.
-    state: u32,
-    /// The label it grew from.
-    from: u32,
-    /// The one settled before it at the same place, from the same end.
-    next: u32,
-}
-
-/// What is known of one entity from one end.
-#[derive(Debug, Clone, Copy)]
-struct Reach {
-    /// The settled label with the fewest hops.
-    settled: u32,
-    hops: u32,
-    /// The first settled label: the cheapest.
-    first_key: u64,
-    first_hops: u32,
-    /// The best label waiting.
-    waiting: u64,
-}
-
-impl Reach {
-    /// From here this end knows the best rest of a way whose other part has so many hops: its
-    /// cheapest label fits, and was settled before the first one that might have grown into a
-    /// cheaper one but for the cap. The two halves were met when the later of them got here.
-    fn knows(&self, hops: u32, max_hops: u32, capped: u64) -> bool {
-        self.settled != NO && self.first_hops + hops <= max_hops && self.first_key <= capped
-    }
-}
-
-const UNREACHED: Reach =
-    Reach { settled: NO, hops: NO, first_key: INFINITE, first_hops: NO, waiting: INFINITE };
-
-#[derive(Debug, Clone, Copy)]
-struct Node {
-    id: u32,
-    /// It may not be a hop.
-    banned: bool,
-    /// It may not be the first stop.
-    no_first: bool,
-    reach: [Reach; 2],
-}
+/// In a row's first number, beside the entity's number of 29 bits.
+const BANNED: u32 = 1 << 31;
+const NO_FIRST: u32 = 1 << 30;
+const ID: u32 = (1 << 29) - 1;
 
 /// One search.
 pub(super) struct Task<'a> {
@@ -103,28 +70,48 @@ pub(super) struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OutOfTime;
 
+/// Where two halves meet: a place, and the hops to it from either end.
+#[derive(Debug, Clone, Copy)]
+struct Meeting {
+    place: u32,
+    hops: [u32; 2],
+}
+
 /// The memory of a search, used again and again.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    /// By entity: where in `nodes` it is, if what is there agrees.
+    /// By entity: its place, if the row there agrees.
     places: Vec<u32>,
-    nodes: Vec<Node>,
-    labels: Vec<Label>,
+    /// A row for each entity reached: its number, then the cost of its labels with 1, 2, … hops
+    /// from one end, then from the other. (Only the ends have one with 0 hops.)
+    rows: Vec<u32>,
+    /// Beside each cost in `rows`, the place that the label was made from.
+    origins: Vec<u32>,
+    stride: usize,
+    caps: [u32; 2],
+    ends: [u32; 2],
     heaps: [BinaryHeap<Reverse<u64>>; 2],
-    /// Meetings with the best key: a label of each end; an edge lies between them.
-    meetings: Vec<(u32, u32)>,
+    /// The cheapest leaf made.
+    leaf: [u64; 2],
     best: u64,
+    /// All meetings with the best key.
+    meetings: Vec<Meeting>,
 }
 
 impl Scratch {
-    fn clear(&mut self, nodes: usize) {
-        if self.places.len() < nodes {
-            self.places.resize(nodes, 0);
+    fn start(&mut self, task: &Task<'_>) {
+        if self.places.len() < task.web.nodes() {
+            self.places.resize(task.web.nodes(), 0);
         }
-        self.nodes.clear();
-        self.labels.clear();
+        self.rows.clear();
+        self.origins.clear();
         self.heaps.iter_mut().for_each(BinaryHeap::clear);
         self.meetings.clear();
+        self.caps = [task.max_hops.div_ceil(2), task.max_hops / 2];
+        // Rows of one, two or three quarters of a cache line.
+        self.stride = (1 + task.max_hops as usize).next_multiple_of(4);
+        self.leaf = [INFINITE; 2];
+        self.best = task.at_most;
     }
 
     #[inline]
@@ -134,28 +121,50 @@ impl Scratch {
             self.places.resize(id as usize + 1, 0);
             return self.new_place(id);
         };
-        if self.nodes.get(at as usize).is_some_and(|node| node.id == id) {
-            return at;
+        match self.rows.get(at as usize * self.stride) {
+            Some(first) if first & ID == id => at,
+            _ => self.new_place(id),
         }
-        self.new_place(id)
     }
 
     fn new_place(&mut self, id: u32) -> u32 {
-        let at = self.nodes.len() as u32;
+        let at = (self.rows.len() / self.stride) as u32;
         self.places[id as usize] = at;
-        self.nodes.push(Node { id, banned: false, no_first: false, reach: [UNREACHED; 2] });
+        self.rows.push(id);
+        let length = self.rows.len() + self.stride - 1;
+        self.rows.resize(length, NO);
+        self.origins.resize(length, NO);
         at
     }
 
-    fn push(&mut self, side: usize, key: u64, state: u32, from: u32) {
-        let label = self.labels.len() as u32;
-        debug_assert!(label < 1 << LABEL_BITS);
-        self.labels.push(Label { key, state, from, next: NO });
-        self.heaps[side].push(Reverse(key << LABEL_BITS | u64::from(label)));
+    fn id(&self, place: u32) -> u32 {
+        self.rows[place as usize * self.stride] & ID
+    }
+
+    fn mark(&mut self, ids: &[u32], with: u32) {
+        for &id in ids {
+            let at = self.place(id) as usize * self.stride;
+            self.rows[at] |= with;
+        }
+    }
+
+    /// Where the labels of a place from one end begin: there is the one with one hop.
+    #[inline]
+    fn labels(&self, place: u32, side: usize) -> usize {
+        place as usize * self.stride + 1 + if side == 0 { 0 } else { self.caps[0] as usize }
+    }
+
+    /// The cost of a label; 0 with no hops, at an end.
+    fn cost(&self, place: u32, side: usize, hops: u32) -> u32 {
+        if hops == 0 { 0 } else { self.rows[self.labels(place, side) + hops as usize - 1] }
+    }
+
+    fn origin(&self, place: u32, side: usize, hops: u32) -> u32 {
+        self.origins[self.labels(place, side) + hops as usize - 1]
     }
 
     fn top(&self, side: usize) -> u64 {
-        self.heaps[side].peek().map_or(INFINITE, |Reverse(entry)| entry >> LABEL_BITS)
+        self.heaps[side].peek().map_or(INFINITE, |Reverse(entry)| entry >> PLACE_BITS)
     }
 
     /// The best path, if there is one within the bounds. `go_on` is asked now and then.
@@ -164,215 +173,261 @@ impl Scratch {
         task: &Task<'_>,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Found>, OutOfTime> {
-        self.clear(task.web.nodes());
-        self.best = task.at_most;
-        for &id in task.banned {
-            let at = self.place(id);
-            self.nodes[at as usize].banned = true;
+        self.start(task);
+        self.mark(task.banned, BANNED);
+        self.mark(task.no_first, NO_FIRST);
+        self.ends = [self.place(task.from), self.place(task.to)];
+        for side in [0, 1] {
+            if self.rows[self.ends[side] as usize * self.stride] & BANNED != 0 {
+                return Ok(None);
+            }
+            if self.caps[side] > 0 {
+                self.heaps[side].push(Reverse(u64::from(self.ends[side])));
+            } else {
+                self.leaf[side] = 0;
+            }
         }
-        for &id in task.no_first {
-            let at = self.place(id);
-            self.nodes[at as usize].no_first = true;
-        }
-        let ends = [self.place(task.from), self.place(task.to)];
-        if ends.iter().any(|&at| self.nodes[at as usize].banned) {
-            return Ok(None);
-        }
-        for (side, &at) in ends.iter().enumerate() {
-            self.push(side, 0, at, NO);
-        }
-        let caps = [task.max_hops / 2, (task.max_hops - 1) / 2];
-        let mut capped = [INFINITE; 2];
         let mut steps = 0u32;
         loop {
-            let top = [self.top(0), self.top(1)];
-            let bound = (top[0] + top[1]).min(capped[0] + top[1]).min(capped[1] + top[0]);
+            let (top, leaf) = ([self.top(0), self.top(1)], self.leaf);
+            let between = top[0] + top[1];
+            let beyond = [leaf[1] + top[0], leaf[0] + top[1]];
+            let bound = between.min(beyond[0]).min(beyond[1]);
             if bound > self.best || bound >= INFINITE {
                 break;
             }
-            steps += 1;
-            if steps % 128 == 1 && !go_on() {
+            if steps.is_multiple_of(128) && !go_on() {
                 return Err(OutOfTime);
             }
-            let side = usize::from(top[1] < top[0]);
-            let Some(label) = self.settle::<O>(task, side) else { continue };
-            let Label { key, state, .. } = self.labels[label as usize];
-            let hops = O::hops(key);
-            let other_capped = capped[1 - side];
-            if self.nodes[state as usize].reach[1 - side].knows(hops, task.max_hops, other_capped) {
-                continue;
-            }
-            if hops == caps[side] {
-                capped[side] = capped[side].min(key);
-            }
-            let ahead = self.top(1 - side).min(other_capped);
-            self.relax::<O>(task, side, label, hops < caps[side], (ahead, other_capped), ends);
+            steps += 1;
+            // The end that the bound waits for; if either will do, the cheaper one.
+            let side = match beyond[0].cmp(&beyond[1]) {
+                _ if between == bound => usize::from(top[1] < top[0]),
+                Ordering::Less => 0,
+                _ => 1,
+            };
+            self.step::<O>(task, side);
         }
         Ok(self.result::<O>(task))
     }
 
-    /// Takes the next label of one end. `None` when it does not survive.
-    fn settle<O: Order>(&mut self, task: &Task<'_>, side: usize) -> Option<u32> {
-        let Reverse(entry) = self.heaps[side].pop()?;
-        let label = entry as u32 & ((1 << LABEL_BITS) - 1);
-        let Label { key, state, .. } = self.labels[label as usize];
-        let hops = O::hops(key);
-        let reach = self.nodes[state as usize].reach[side];
-        if reach.settled != NO && (reach.hops <= hops || !O::COST_FIRST) {
-            // As good as the one settled? Then the smaller list of URIs is kept.
-            if self.labels[reach.settled as usize].key == key
-                && self.compare_ways::<O>(task, side, label, reach.settled).is_lt()
-            {
-                self.labels[reach.settled as usize].from = self.labels[label as usize].from;
+    /// Settles the next label of one end, and follows it.
+    fn step<O: Order>(&mut self, task: &Task<'_>, side: usize) {
+        let Some(Reverse(entry)) = self.heaps[side].pop() else { return };
+        let (place, key) = (entry as u32 & ((1 << PLACE_BITS) - 1), entry >> PLACE_BITS);
+        let (cost, hops) = (O::cost(key), O::hops(key));
+        if hops > 0 {
+            let labels = self.labels(place, side);
+            let mine = &self.rows[labels..labels + hops as usize];
+            let (last, fewer) = (mine[hops as usize - 1], &mine[..hops as usize - 1]);
+            if last != cost || fewer.iter().any(|&c| O::outdone(c, cost)) {
+                return;
             }
-            return None;
         }
-        self.labels[label as usize].next = reach.settled;
-        let reach = &mut self.nodes[state as usize].reach[side];
-        if reach.settled == NO {
-            reach.first_key = key;
-            reach.first_hops = hops;
+        let ahead = self.top(1 - side).min(self.leaf[1 - side]);
+        if self.known::<O>(task, place, side, hops, ahead) {
+            return;
         }
-        reach.settled = label;
-        reach.hops = hops;
-        Some(label)
-    }
-
-    /// Follows the edges of a settled label. `ahead` is the least that remains to be paid at an
-    /// entity that the other end has not settled, `other_capped` the key of the other end's first
-    /// capped label.
-    fn relax<O: Order>(
-        &mut self,
-        task: &Task<'_>,
-        side: usize,
-        label: u32,
-        grows: bool,
-        (ahead, other_capped): (u64, u64),
-        ends: [u32; 2],
-    ) {
-        let Label { key, state, .. } = self.labels[label as usize];
-        let here = self.nodes[state as usize];
-        task.filter.for_each(task.web.edges(here.id), |id, cost| {
-            let key = key + O::weight(cost);
-            if key > self.best {
-                return false;
+        let here = self.rows[place as usize * self.stride];
+        let edges = task.web.edges(here & ID);
+        task.filter.for_each(edges, |id, more| {
+            let key = key + O::key(more, 1);
+            key + ahead <= self.best && {
+                self.make::<O>(task, side, (place, here), id, key, ahead);
+                true
             }
-            let hops = O::hops(key);
-            let at = self.place(id);
-            let node = self.nodes[at as usize];
-            let first = if side == 0 { (state == ends[0], node) } else { (at == ends[0], here) };
-            if node.banned || (first.0 && first.1.no_first) {
-                return true;
-            }
-            let (mine, other) = (&node.reach[side], &node.reach[1 - side]);
-            if mine.settled != NO && (mine.hops <= hops || !O::COST_FIRST) {
-                return true;
-            }
-            let mut meeting = other.settled;
-            while meeting != NO {
-                let Label { key: rest, next, .. } = self.labels[meeting as usize];
-                if O::hops(rest) + hops <= task.max_hops && key + rest <= self.best {
-                    if key + rest < self.best {
-                        self.best = key + rest;
-                        self.meetings.clear();
-                    }
-                    let pair = if side == 0 { (label, meeting) } else { (meeting, label) };
-                    self.meetings.push(pair);
-                }
-                meeting = next;
-            }
-            let closed = other.knows(hops, task.max_hops, other_capped);
-            let beaten = mine.waiting < key && O::hops(mine.waiting) <= hops;
-            let rest = if other.settled == NO { ahead } else { other.first_key.min(other_capped) };
-            if grows && !closed && !beaten && key + rest <= self.best {
-                if key < mine.waiting {
-                    self.nodes[at as usize].reach[side].waiting = key;
-                }
-                self.push(side, key, at, label);
-            }
-            true
         });
     }
 
-    /// Which of two labels of equal key at one place has the smaller list of URIs, read from the
-    /// path's start.
-    fn compare_ways<O: Order>(&self, task: &Task<'_>, side: usize, a: u32, b: u32) -> Ordering {
+    /// The other end knows the best way from here, and it fits: the two have met here already.
+    /// So it does when its cheapest label is settled and no leaf of it is cheaper.
+    #[inline]
+    fn known<O: Order>(
+        &self,
+        task: &Task<'_>,
+        place: u32,
+        side: usize,
+        hops: u32,
+        ahead: u64,
+    ) -> bool {
+        if place == self.ends[1 - side] {
+            return true;
+        }
+        let labels = self.labels(place, 1 - side);
+        let theirs = &self.rows[labels..labels + self.caps[1 - side] as usize];
+        let keys = theirs.iter().zip(1..).filter(|(c, _)| **c != NO).map(|(&c, h)| O::key(c, h));
+        keys.min().is_some_and(|key| key < ahead && O::hops(key) + hops <= task.max_hops)
+    }
+
+    /// Makes a label at the far end of an edge, unless it is useless.
+    #[inline]
+    fn make<O: Order>(
+        &mut self,
+        task: &Task<'_>,
+        side: usize,
+        (from, from_row): (u32, u32),
+        id: u32,
+        key: u64,
+        ahead: u64,
+    ) {
+        let at = self.place(id);
+        let row = self.rows[at as usize * self.stride];
+        let first = if side == 0 {
+            from == self.ends[0] && row & NO_FIRST != 0
+        } else {
+            at == self.ends[0] && from_row & NO_FIRST != 0
+        };
+        if row & BANNED != 0 || first || at == self.ends[side] {
+            return;
+        }
+        let (cost, hops) = (O::cost(key), O::hops(key));
+        let labels = self.labels(at, side);
+        let mine = &self.rows[labels..labels + hops as usize];
+        let (known, fewer) = (mine[hops as usize - 1], &mine[..hops as usize - 1]);
+        if known < cost || fewer.iter().any(|&c| O::outdone(c, cost)) {
+            return;
+        }
+        let label = labels + hops as usize - 1;
+        if known == cost {
+            // Two ways as good as one another: the smaller list of URIs is kept.
+            let other = self.origins[label];
+            if self.compare_ways::<O>(task, side, (at, hops), from, other).is_lt() {
+                self.origins[label] = from;
+            }
+            return;
+        }
+        self.rows[label] = cost;
+        self.origins[label] = from;
+        self.meet::<O>(task, side, at, key);
+        if hops == self.caps[side] {
+            self.leaf[side] = self.leaf[side].min(key);
+        } else if !self.known::<O>(task, at, side, hops, ahead) {
+            self.heaps[side].push(Reverse(key << PLACE_BITS | u64::from(at)));
+        }
+    }
+
+    /// Looks at what the other end has made where a label was made.
+    #[inline]
+    fn meet<O: Order>(&mut self, task: &Task<'_>, side: usize, place: u32, key: u64) {
+        let hops = O::hops(key);
+        if place == self.ends[1 - side] {
+            return self.met(side, place, key, hops, 0);
+        }
+        let labels = self.labels(place, 1 - side);
+        let most = self.caps[1 - side].min(task.max_hops - hops);
+        for rest in 1..=most {
+            let cost = self.rows[labels + rest as usize - 1];
+            if cost != NO {
+                self.met(side, place, key + O::key(cost, rest), hops, rest);
+            }
+        }
+    }
+
+    #[inline]
+    fn met(&mut self, side: usize, place: u32, key: u64, hops: u32, rest: u32) {
+        if key > self.best {
+            return;
+        }
+        if key < self.best {
+            self.best = key;
+            self.meetings.clear();
+        }
+        let hops = if side == 0 { [hops, rest] } else { [rest, hops] };
+        self.meetings.push(Meeting { place, hops });
+    }
+
+    /// Which of two ways of equal key to a label, over the last stops `a` and `b`, has the smaller
+    /// list of URIs, read from the path's start. The labels at both stops are settled, so what
+    /// leads to them does not change any more.
+    fn compare_ways<O: Order>(
+        &self,
+        task: &Task<'_>,
+        side: usize,
+        (at, hops): (u32, u32),
+        a: u32,
+        b: u32,
+    ) -> Ordering {
+        let cost = self.cost(at, side, hops);
+        let last = |stop: u32| self.slot(task, stop, at, cost - self.cost(stop, side, hops - 1));
+        let mut order = (task.compare)(last(a), last(b));
         if side == 1 {
-            // Read from here on, the edge taken last comes first; these differ.
-            return (task.compare)(self.last_edge::<O>(task, a).0, self.last_edge::<O>(task, b).0);
+            // Read from here on, the last edge comes first.
+            return order;
         }
         let (mut a, mut b) = (a, b);
-        let mut order = Ordering::Equal;
-        while a != b {
-            let ((x, before_a), (y, before_b)) =
-                (self.last_edge::<O>(task, a), self.last_edge::<O>(task, b));
-            // The earliest difference decides: the last one found on the way back.
-            if x != y {
-                order = (task.compare)(x, y);
+        for hops in (1..hops).rev() {
+            if a == b {
+                break;
             }
-            (a, b) = (before_a, before_b);
+            // The earliest difference decides: the last one found on the way back.
+            let edge = |at| self.edge_to(task, side, at, hops);
+            if edge(a) != edge(b) {
+                order = (task.compare)(edge(a), edge(b));
+            }
+            (a, b) = (self.origin(a, side, hops), self.origin(b, side, hops));
         }
         order
     }
 
-    /// The record slot of the edge that a label (not the first one) grew along, and the label it
-    /// grew from.
-    fn last_edge<O: Order>(&self, task: &Task<'_>, label: u32) -> (u32, u32) {
-        let Label { key, state, from, .. } = self.labels[label as usize];
-        let before = self.labels[from as usize];
-        (self.slot::<O>(task, before.state, state, key - before.key), from)
+    /// The record slot of the edge that a label was made along.
+    fn edge_to(&self, task: &Task<'_>, side: usize, place: u32, hops: u32) -> u32 {
+        let from = self.origin(place, side, hops);
+        let cost = self.cost(place, side, hops) - self.cost(from, side, hops - 1);
+        self.slot(task, from, place, cost)
     }
 
-    /// The record slot of the edge between two places; `weight` is what the edge adds to a key.
-    fn slot<O: Order>(&self, task: &Task<'_>, a: u32, b: u32, weight: u64) -> u32 {
-        let (a, b) = (self.nodes[a as usize].id, self.nodes[b as usize].id);
-        // Every edge that a label grew along is there.
-        task.filter.resolve(task.web, a, b, O::cost(weight)).map_or(NO, |(_, slot)| slot)
+    /// The record slot of the edge between two places.
+    fn slot(&self, task: &Task<'_>, a: u32, b: u32, cost: u32) -> u32 {
+        // Every edge that a label was made along is there.
+        let edge = task.filter.resolve(task.web, self.id(a), self.id(b), cost);
+        edge.map_or(NO, |(_, slot)| slot)
     }
 
     fn result<O: Order>(&self, task: &Task<'_>) -> Option<Found> {
-        let found = |(a, b)| Found { key: self.best, nodes: self.way(a, b) };
         let (&first, others) = self.meetings.split_first()?;
-        if others.is_empty() {
-            return Some(found(first));
-        }
-        let mut best = (first, self.slots::<O>(task, first));
+        let mut best = (self.way(first), None);
         for &meeting in others {
-            let slots = self.slots::<O>(task, meeting);
-            let difference = slots.iter().zip(&best.1).find(|(x, y)| x != y);
-            if difference.is_some_and(|(&x, &y)| (task.compare)(x, y).is_lt()) {
-                best = (meeting, slots);
+            // One path is met at several places.
+            let way = self.way(meeting);
+            if way == best.0 {
+                continue;
             }
+            let mine = self.slots(task, meeting);
+            let known = best.1.take().unwrap_or_else(|| self.slots(task, first));
+            let difference = mine.iter().zip(&known).find(|(x, y)| x != y);
+            best = match difference {
+                Some((&x, &y)) if (task.compare)(x, y).is_lt() => (way, Some(mine)),
+                _ => (best.0, Some(known)),
+            };
         }
-        Some(found(best.0))
+        let nodes = best.0.iter().map(|&place| self.id(place)).collect();
+        Some(Found { key: self.best, nodes })
     }
 
-    /// A label and all it grew from.
-    fn chain(&self, label: u32) -> impl Iterator<Item = u32> {
-        std::iter::successors(Some(label), |&at| {
-            let from = self.labels[at as usize].from;
-            (from != NO).then_some(from)
+    /// From a place back to one end, that end last: each place with the hops to it.
+    fn back(&self, place: u32, side: usize, hops: u32) -> impl Iterator<Item = (u32, u32)> {
+        std::iter::successors(Some((place, hops)), move |&(at, hops)| {
+            (hops > 0).then(|| (self.origin(at, side, hops), hops - 1))
         })
     }
 
-    /// The entities along a meeting, from start to end.
-    fn way(&self, a: u32, b: u32) -> Vec<u32> {
-        let id = |label: u32| self.nodes[self.labels[label as usize].state as usize].id;
-        let mut nodes: Vec<u32> = self.chain(a).map(id).collect();
-        nodes.reverse();
-        nodes.extend(self.chain(b).map(id));
-        nodes
+    /// The places along a meeting, from start to end.
+    fn way(&self, Meeting { place, hops }: Meeting) -> Vec<u32> {
+        let mut way: Vec<u32> = self.back(place, 0, hops[0]).map(|(at, _)| at).collect();
+        way.reverse();
+        way.extend(self.back(place, 1, hops[1]).skip(1).map(|(at, _)| at));
+        way
     }
 
     /// The record slots along a meeting, from start to end.
-    fn slots<O: Order>(&self, task: &Task<'_>, (a, b): (u32, u32)) -> Vec<u32> {
-        let grown = |label: &u32| self.labels[*label as usize].from != NO;
-        let slot = |label: u32| self.last_edge::<O>(task, label).0;
-        let mut slots: Vec<u32> = self.chain(a).filter(grown).map(slot).collect();
+    fn slots(&self, task: &Task<'_>, Meeting { place, hops }: Meeting) -> Vec<u32> {
+        let edges = |side: usize| {
+            let back = self.back(place, side, hops[side]).filter(|(_, hops)| *hops > 0);
+            back.map(move |(at, hops)| self.edge_to(task, side, at, hops))
+        };
+        let mut slots: Vec<u32> = edges(0).collect();
         slots.reverse();
-        let (x, y) = (self.labels[a as usize], self.labels[b as usize]);
-        slots.push(self.slot::<O>(task, x.state, y.state, self.best - x.key - y.key));
-        slots.extend(self.chain(b).filter(grown).map(slot));
+        slots.extend(edges(1));
         slots
     }
 }

@@ -143,7 +143,7 @@ impl Question<'_> {
         for hop in nodes.windows(2) {
             // Each hop was found under this filter.
             let (cost, slot) = self.filter.edge(self.web, hop[0], hop[1]).unwrap_or_default();
-            keys.push(keys[keys.len() - 1] + O::weight(cost));
+            keys.push(keys[keys.len() - 1] + O::key(cost, 1));
             slots.push(slot);
         }
         Candidate { key: keys[keys.len() - 1], nodes, keys, slots, given, not_next }

@@ -1,2 +1,0 @@
-//! What the graph costs.
-fn main() {}
