@@ -221,6 +221,27 @@ pub trait Journal: Send + Sync + 'static {
     /// Dead letters, newest first.
     async fn dead_letters(&self, filter: DeadFilter) -> Result<DeadPage, StoreError>;
 
+    /// Puts dead letters back into the journal, as new, oldest first; at most `most` in one
+    /// transaction with the audit row that tells who did it. Inputs that never became an event
+    /// stay where they are.
+    async fn replay(
+        &self,
+        which: &DeadSelection,
+        most: usize,
+        by: &str,
+    ) -> Result<Moved, StoreError>;
+
+    /// Removes dead letters for good; as [`Journal::replay`].
+    async fn discard(
+        &self,
+        which: &DeadSelection,
+        most: usize,
+        by: &str,
+    ) -> Result<Moved, StoreError>;
+
+    /// What was done to dead letters, newest first.
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditRow>, StoreError>;
+
     /// Forgets what need not be remembered any more: identities of events accepted before
     /// `accepted_before`. Works in small steps; answers how many are gone.
     async fn prune(&self, accepted_before: Timestamp) -> Result<u64, StoreError>;
@@ -287,6 +308,41 @@ pub struct DeadFilter {
     pub before: Option<i64>,
     /// How many at most.
     pub limit: usize,
+}
+
+/// Which dead letters something is done to.
+#[derive(Debug, Clone)]
+pub enum DeadSelection {
+    /// Those of these events.
+    Events(Vec<EventId>),
+    /// All that match; `before` and `limit` play no part.
+    Filter(DeadFilter),
+}
+
+/// What was done to dead letters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Dead letters it was done to.
+    pub done: u64,
+    /// Those it cannot be done to: inputs that never became an event cannot be replayed.
+    pub impossible: u64,
+    /// There are more that match.
+    pub more: bool,
+}
+
+/// One act of an operator.
+#[derive(Debug, Clone)]
+pub struct AuditRow {
+    /// When.
+    pub at: Timestamp,
+    /// `replay` or `discard`.
+    pub action: String,
+    /// Who, as far as that is known.
+    pub by: String,
+    /// To what.
+    pub subject: String,
+    /// To how many.
+    pub count: u64,
 }
 
 /// A page of dead letters.

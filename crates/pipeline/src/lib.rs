@@ -6,12 +6,14 @@
 //! | [`schedule`] | which priority is next |
 //! | [`work`] | claim, process, settle, and what follows a commit |
 //! | [`maintain`] | wake what waits, forget what is old |
+//! | `dead` | replay and discard what was given up |
 //! | [`metrics`] | what is told about all of it |
 //!
 //! The journal, the processors and what comes after a commit are passed in ([`Journal`],
 //! [`Processor`], [`Downstream`]); this crate knows neither SQL nor sockets.
 
 pub mod accept;
+mod dead;
 mod gate;
 mod histogram;
 pub mod maintain;

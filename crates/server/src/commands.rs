@@ -1,9 +1,9 @@
 //! From the command line to what does the work.
 
 use crate::{
-    cli::{Cli, Command, ConfigCommand, DlqCommand},
+    cli::{Cli, Command, ConfigCommand},
     config::{self, Config, Sources, Survey},
-    demo_command, doctor,
+    demo_command, dlq, doctor,
     exit::{self, Failure},
     import, log, serve,
 };
@@ -31,7 +31,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             let config = ready(&cli)?;
             run_async(import::run(config, args))
         }
-        Command::Dlq(ref command) => dlq(survey(&cli).into_config()?, command),
+        Command::Dlq(ref command) => {
+            let config = ready(&cli)?;
+            run_async(dlq::run(config, command))
+        }
     }
 }
 
@@ -73,8 +76,4 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
 fn run_async(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|e| Failure::failed(format!("cannot start the runtime: {e}")))?.block_on(work)
-}
-
-fn dlq(_: Config, _: &DlqCommand) -> Result<(), Failure> {
-    Err(Failure::failed("`rhiz dlq` is not built yet"))
 }

@@ -7,6 +7,7 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod demo_command;
+pub mod dlq;
 pub mod doctor;
 pub mod exit;
 pub mod health;

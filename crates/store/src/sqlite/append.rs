@@ -167,8 +167,9 @@ fn reject(tx: &Tx<'_>, rejected: &Rejected) -> rusqlite::Result<()> {
     tx.conn
         .prepare_cached(
             "INSERT INTO dead_letters (event_id, event_type, did, priority, retry_count,
-                 accepted_at, died_at, origin, place, verified, stages, last_error, payload)
-             VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, 0, $9, $10, $11)",
+                 accepted_at, died_at, origin, place, verified, replayable, stages, last_error,
+                 payload)
+             VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, 0, 0, $9, $10, $11)",
         )?
         .execute(params![
             rejected.event_id.as_str(),
@@ -186,7 +187,8 @@ fn reject(tx: &Tx<'_>, rejected: &Rejected) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn next_seq(tx: &Tx<'_>) -> rusqlite::Result<i64> {
+/// The next number of the journal.
+pub(super) fn next_seq(tx: &Tx<'_>) -> rusqlite::Result<i64> {
     Ok(tx
         .conn
         .prepare_cached("SELECT value FROM meta WHERE key = 'seq'")?
@@ -194,6 +196,14 @@ fn next_seq(tx: &Tx<'_>) -> rusqlite::Result<i64> {
         .optional()?
         .unwrap_or(0)
         + 1)
+}
+
+/// Notes the last number of the journal that is taken.
+pub(super) fn set_seq(tx: &Tx<'_>, last: i64) -> rusqlite::Result<()> {
+    tx.conn
+        .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('seq', $1)")?
+        .execute([last])?;
+    Ok(())
 }
 
 impl Job for Append {
@@ -224,9 +234,7 @@ impl Job for Append {
             found.push((receipt, seq - 1));
         }
         if seq > first {
-            tx.conn
-                .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('seq', $1)")?
-                .execute([seq - 1])?;
+            set_seq(tx, seq - 1)?;
         }
         for rejected in &self.rejected {
             if let Origin::File { digest, offset } = &rejected.origin

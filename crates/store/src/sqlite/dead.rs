@@ -1,11 +1,19 @@
-//! Dead letters: listed, filtered, paged.
+//! Dead letters: listed, filtered, paged; and what operators do to them.
 
-use super::row::{DEAD, dead_letter};
-use rhiz_domain::{
-    EventId,
-    store::{DeadFilter, DeadLetter, DeadPage},
+use super::{
+    append::{next_seq, set_seq},
+    lanes::{Entry, Lanes},
+    row::{DEAD, dead_letter, time},
+    writer::{Job, Tx},
 };
-use rusqlite::{Connection, OptionalExtension, params_from_iter, types::Value};
+use parking_lot::Mutex;
+use rhiz_domain::{
+    EventId, Priority,
+    store::{AuditRow, DeadFilter, DeadLetter, DeadPage, DeadSelection, Moved, StoreError},
+};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter, types::Value};
+use std::sync::Arc;
+use tokio::sync::{Notify, oneshot};
 
 /// The condition of a filter, and its values.
 fn condition(filter: &DeadFilter) -> (String, Vec<Value>) {
@@ -61,4 +69,151 @@ pub(super) fn find(conn: &Connection, id: &EventId) -> rusqlite::Result<Option<D
     ))?
     .query_row([id.as_str()], dead_letter)
     .optional()
+}
+
+/// What operators did, newest first.
+pub(super) fn audit(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<AuditRow>> {
+    conn.prepare_cached(
+        "SELECT at, action, by, subject, count FROM audit ORDER BY id DESC LIMIT $1",
+    )?
+    .query_map([limit], |row| {
+        Ok(AuditRow {
+            at: time(row.get(0)?),
+            action: row.get(1)?,
+            by: row.get(2)?,
+            subject: row.get(3)?,
+            count: row.get(4)?,
+        })
+    })?
+    .collect()
+}
+
+/// What is done to dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Back into the journal, as new.
+    Replay,
+    /// Gone for good.
+    Discard,
+}
+
+/// One step of an action: some letters, and the audit row, in one transaction.
+pub(super) struct Act {
+    pub action: Action,
+    pub which: DeadSelection,
+    pub most: usize,
+    pub by: String,
+    pub lanes: Arc<Mutex<Lanes>>,
+    pub ready: Arc<Notify>,
+    pub answer: oneshot::Sender<Result<Moved, StoreError>>,
+    /// What the transaction did, until it is committed.
+    pub moved: Moved,
+    pub entries: Vec<Entry>,
+}
+
+impl Act {
+    /// The condition of the selection, its values, and how it is written down.
+    fn condition(&self) -> (String, Vec<Value>, String) {
+        match &self.which {
+            DeadSelection::Events(ids) => {
+                let places = vec!["?"; ids.len()].join(", ");
+                let values = ids.iter().map(|id| id.as_str().to_owned().into()).collect();
+                let named = ids.iter().take(5).map(EventId::as_str).collect::<Vec<_>>().join(" ");
+                (format!("event_id IN ({places})"), values, named)
+            }
+            DeadSelection::Filter(filter) => {
+                let (sql, values) = condition(filter);
+                let kind = filter.event_type.map_or("any", |t| t.as_str());
+                let did = filter.did.as_ref().map_or("anyone", |d| d.as_str());
+                let since = filter.since.map_or("ever".into(), |t| t.to_string());
+                (sql, values, format!("type={kind} did={did} since={since}"))
+            }
+        }
+    }
+
+    fn replay(&mut self, tx: &Tx<'_>, id: i64, seq: i64) -> rusqlite::Result<()> {
+        tx.conn
+            .prepare_cached(
+                "INSERT INTO journal (priority, seq, event_id, event_type, did, accepted_at,
+                     assigned_rev, retry_count, origin, place, verified, stages, payload)
+                 SELECT priority, $1, event_id, event_type, did, accepted_at, assigned_rev, 0,
+                     origin, place, verified, stages, CAST(payload AS TEXT)
+                 FROM dead_letters WHERE id = $2",
+            )?
+            .execute(params![seq, id])?;
+        let entry = tx
+            .conn
+            .prepare_cached(
+                "SELECT priority, length(payload), accepted_at FROM dead_letters WHERE id = $1",
+            )?
+            .query_row([id], |row| {
+                Ok(Entry {
+                    seq,
+                    priority: Priority::from_number(row.get(0)?).unwrap_or(Priority::Normal),
+                    bytes: row.get(1)?,
+                    accepted_at: time(row.get(2)?),
+                    counted: true,
+                    event: None,
+                })
+            })?;
+        self.entries.push(entry);
+        Ok(())
+    }
+}
+
+impl Job for Act {
+    fn rows(&self) -> usize {
+        self.most
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
+        (self.moved, self.entries) = (Moved::default(), Vec::new());
+        let (condition, mut values, subject) = self.condition();
+        let possible = if self.action == Action::Replay { "replayable" } else { "1" };
+        let impossible =
+            format!("SELECT count(*) FROM dead_letters WHERE {condition} AND NOT {possible}");
+        self.moved.impossible =
+            tx.conn.query_row(&impossible, params_from_iter(&values), |row| row.get(0))?;
+        values.push((i64::try_from(self.most).unwrap_or(i64::MAX - 1) + 1).into());
+        let mut ids = tx
+            .conn
+            .prepare(&format!(
+                "SELECT id FROM dead_letters WHERE {condition} AND {possible} ORDER BY id LIMIT ?"
+            ))?
+            .query_map(params_from_iter(values), |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<i64>>>()?;
+        self.moved.more = ids.len() > self.most;
+        ids.truncate(self.most);
+        let mut seq = next_seq(tx)?;
+        for id in &ids {
+            if self.action == Action::Replay {
+                self.replay(tx, *id, seq)?;
+                seq += 1;
+            }
+            tx.conn.prepare_cached("DELETE FROM dead_letters WHERE id = $1")?.execute([id])?;
+        }
+        set_seq(tx, seq - 1)?;
+        self.moved.done = ids.len() as u64;
+        if !ids.is_empty() {
+            let action = if self.action == Action::Replay { "replay" } else { "discard" };
+            tx.conn
+                .prepare_cached(
+                    "INSERT INTO audit (at, action, by, subject, count)
+                     VALUES ($1, $2, $3, $4, $5)",
+                )?
+                .execute(params![tx.now, action, self.by, subject, ids.len()])?;
+        }
+        Ok(())
+    }
+
+    fn done(self: Box<Self>, result: Result<u64, StoreError>) {
+        if result.is_ok() && !self.entries.is_empty() {
+            let mut lanes = self.lanes.lock();
+            self.entries.into_iter().for_each(|entry| lanes.push(entry));
+            drop(lanes);
+            self.ready.notify_one();
+        }
+        // Whoever asked may be gone; what is done is done.
+        let _ = self.answer.send(result.map(|_| self.moved));
+    }
 }

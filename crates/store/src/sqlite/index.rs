@@ -52,15 +52,30 @@ fn entity_row(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<EntityRow> {
     })
 }
 
-/// Of the live records that name an entity: the first date, and the newest revision.
+/// Of the live records that name an entity: the first date, and the newest revision. A private
+/// record names nobody, nor does an attestation of one name its owner; what an account that is not
+/// active says counts nowhere.
 fn dates(conn: &Connection, id: EntityId) -> rusqlite::Result<(Option<i64>, Option<i64>)> {
     conn.prepare_cached(
         "SELECT min(created), max(rev) FROM (
-             SELECT created, rev FROM relationships WHERE subject = $1
+             SELECT l.created, l.rev FROM relationships l JOIN entities o ON o.id = l.owner
+                 WHERE l.subject = $1 AND l.visibility < 2 AND o.active
              UNION ALL
              SELECT l.created, l.rev FROM records r JOIN relationships l
                  ON l.subject = r.subject AND l.owner = r.owner AND l.rkey = r.rkey
-                 WHERE r.owner = $1 AND r.collection = 1
+                 WHERE r.owner = $1 AND r.collection = 1 AND l.visibility < 2
+             UNION ALL
+             SELECT a.effective, a.rev FROM attestations a JOIN entities o ON o.id = a.attester
+                 WHERE a.target_owner = $1 AND o.active AND NOT EXISTS (
+                     SELECT 1 FROM records t JOIN relationships l
+                         ON l.subject = t.subject AND l.owner = t.owner AND l.rkey = t.rkey
+                         WHERE t.owner = a.target_owner AND t.collection = 1
+                             AND t.rkey = a.target_rkey AND l.visibility = 2)
+             UNION ALL
+             SELECT a.effective, a.rev FROM records r JOIN attestations a
+                 ON a.target_owner = r.subject AND a.target_rkey = r.subject_rkey
+                     AND a.attester = r.owner AND a.rkey = r.rkey
+                 WHERE r.owner = $1 AND r.collection = 2
              UNION ALL
              SELECT NULL, rev FROM records
                  WHERE owner = $1 AND collection = 3 AND body IS NOT NULL)",
@@ -106,6 +121,10 @@ fn after_prefix(prefix: &str) -> String {
     format!("{prefix}\u{10ffff}")
 }
 
+/// Words of a query that are looked for; more only narrow what a name of 200 characters holds, and
+/// SQLite takes no expression of any depth.
+const MOST_WORDS: usize = 32;
+
 pub(super) fn search(
     conn: &Connection,
     query: Option<&str>,
@@ -115,18 +134,21 @@ pub(super) fn search(
     let after = after.map_or(0, |id| i64::from(id.0));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let query = query.map(str::trim).filter(|q| !q.is_empty());
-    let words = query.map(super::merge::terms).unwrap_or_default();
+    let mut words = query.map(super::merge::terms).unwrap_or_default();
+    words.sort_unstable();
+    words.dedup();
+    words.truncate(MOST_WORDS);
     let mut sql = String::from("SELECT id FROM entities WHERE id > ?");
     let mut values: Vec<rusqlite::types::Value> = vec![after.into()];
     if let Some(query) = query {
         let lower = query.trim_start_matches('@').to_lowercase();
-        sql.push_str(
-            " AND (id IN (SELECT id FROM entities WHERE did >= ? AND did < ?)
-            OR id IN (SELECT id FROM entities WHERE handle >= ? AND handle < ?)",
-        );
-        for prefix in [query, &lower] {
-            values.push(prefix.to_owned().into());
-            values.push(after_prefix(prefix).into());
+        sql.push_str(" AND (id IN (SELECT id FROM entities WHERE did >= ? AND did < ?)");
+        values.push(query.to_owned().into());
+        values.push(after_prefix(query).into());
+        if !lower.is_empty() {
+            sql.push_str(" OR id IN (SELECT id FROM entities WHERE handle >= ? AND handle < ?)");
+            values.push(lower.clone().into());
+            values.push(after_prefix(&lower).into());
         }
         if !words.is_empty() {
             sql.push_str(" OR (1");

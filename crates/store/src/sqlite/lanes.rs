@@ -59,12 +59,21 @@ impl Lanes {
         taken
     }
 
-    /// Puts back what was taken and not settled, before what came after it.
+    /// Puts back what was taken and not settled.
     pub(super) fn put_back(&mut self, entries: Vec<Entry>) {
         for entry in entries.into_iter().rev() {
             self.in_hand -= usize::from(entry.counted);
-            self.ready[entry.priority as usize].push_front(entry);
+            self.insert(entry);
         }
+    }
+
+    /// A lane is sorted by number, which is the order of accepting: what returns goes before what
+    /// came after it, whoever returns first.
+    fn insert(&mut self, entry: Entry) {
+        let lane = &mut self.ready[entry.priority as usize];
+        // Nearly always the front; a few steps behind it when several claims return at once.
+        let place = lane.iter().position(|e| e.seq > entry.seq).unwrap_or(lane.len());
+        lane.insert(place, entry);
     }
 
     /// Forgets what was taken and is settled.
@@ -90,9 +99,8 @@ impl Lanes {
         let later = self.scheduled.split_off(&(now, i64::MAX));
         let due = std::mem::replace(&mut self.scheduled, later);
         let woken = due.len();
-        // Oldest last, so that it ends up in front: it has waited longest.
         for entry in due.into_values().rev() {
-            self.ready[entry.priority as usize].push_front(entry);
+            self.insert(entry);
         }
         (woken, self.scheduled.keys().next().map(|(due, _)| *due))
     }

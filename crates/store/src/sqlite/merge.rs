@@ -77,10 +77,10 @@ fn merge_record(tx: &mut Tx<'_>, write: &RecordWrite) -> rusqlite::Result<()> {
             Ok((version, subject.map(EntityId), subject_rkey))
         })
         .optional()?;
-    if let Some((version, ..)) = &old
-        && *version >= write.version
-    {
-        return Ok(());
+    match &old {
+        Some((version, ..)) if *version > write.version => return Ok(()),
+        Some((version, ..)) if *version == write.version => return confirm(tx, write, key.owner),
+        _ => {}
     }
     let old_derived = old.and_then(|(_, subject, subject_rkey)| {
         Some(Derived { collection: write.collection, key, subject: subject?, subject_rkey })
@@ -131,6 +131,31 @@ fn merge_record(tx: &mut Tx<'_>, write: &RecordWrite) -> rusqlite::Result<()> {
         }
         (Some(Record::Profile(p)), _) => insert_profile(tx, write, owner.id, p)?,
         _ => tx.changes.push(Change::Touched(owner.id)),
+    }
+    Ok(())
+}
+
+/// The same write, told once more: what one source proved, or called by another CID, is kept
+/// whichever comes first.
+fn confirm(tx: &mut Tx<'_>, write: &RecordWrite, owner: EntityId) -> rusqlite::Result<()> {
+    let changed = tx
+        .conn
+        .prepare_cached(
+            "UPDATE records SET verified = max(verified, $1),
+                 cid = CASE WHEN body IS NULL THEN NULL
+                     ELSE nullif(max(coalesce(cid, ''), coalesce($2, '')), '') END
+             WHERE owner = $3 AND collection = $4 AND rkey = $5
+                 AND (verified < $1 OR (body IS NOT NULL AND coalesce(cid, '') < coalesce($2, '')))",
+        )?
+        .execute(params![
+            write.verified,
+            write.cid,
+            owner.0,
+            write.collection as i64,
+            column(write.rkey),
+        ])?;
+    if changed > 0 {
+        tx.changes.push(Change::Touched(owner));
     }
     Ok(())
 }
@@ -386,6 +411,8 @@ fn raise_floor(tx: &mut Tx<'_>, did: &Did, name: Name, time: i64) -> rusqlite::R
         let derived = Derived { collection, key, subject: EntityId(subject), subject_rkey };
         remove_derived(tx, did, &derived)?;
     }
+    // Texts that no fact holds are gone too.
+    tx.changes.push(Change::Touched(name.id));
     for purge in
         ["DELETE FROM dead_letters WHERE did = $1", "DELETE FROM rejected_overflow WHERE did = $1"]
     {

@@ -32,9 +32,9 @@ use readers::Readers;
 use rhiz_domain::{
     Clock, Collection, EntityId, Event, EventId, Priority, Tid,
     store::{
-        AppendError, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage, Depths, EntityRow,
-        Facts, Index, Intake, Journal, Progress, Quota, Receipt, RecordRow, Store, StoreError,
-        Whereabouts,
+        AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
+        DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Moved, Progress, Quota,
+        Receipt, RecordRow, Store, StoreError, Whereabouts,
     },
 };
 use row::{EVENT, corrupt, event, id_key, time};
@@ -75,11 +75,35 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    async fn act(
+        &self,
+        action: dead::Action,
+        which: &DeadSelection,
+        most: usize,
+        by: &str,
+    ) -> Result<Moved, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.writer.submit(Box::new(dead::Act {
+            action,
+            which: which.clone(),
+            most,
+            by: by.to_owned(),
+            lanes: Arc::clone(&self.lanes),
+            ready: Arc::clone(&self.ready),
+            answer,
+            moved: Moved::default(),
+            entries: Vec::new(),
+        }));
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
 /// What the journal holds.
 fn waiting(conn: &Connection) -> rusqlite::Result<Lanes> {
     let mut lanes = Lanes::default();
     let mut statement = conn.prepare(
-        "SELECT priority, seq, length(payload), accepted_at, due, retry_count FROM journal
+        "SELECT priority, seq, octet_length(payload), accepted_at, due, retry_count FROM journal
          ORDER BY priority, seq",
     )?;
     let mut rows = statement.query([])?;
@@ -224,6 +248,28 @@ impl Journal for SqliteStore {
 
     async fn dead_letters(&self, filter: DeadFilter) -> Result<DeadPage, StoreError> {
         self.readers.scan(move |conn| dead::page(conn, &filter)).await
+    }
+
+    async fn replay(
+        &self,
+        which: &DeadSelection,
+        most: usize,
+        by: &str,
+    ) -> Result<Moved, StoreError> {
+        self.act(dead::Action::Replay, which, most, by).await
+    }
+
+    async fn discard(
+        &self,
+        which: &DeadSelection,
+        most: usize,
+        by: &str,
+    ) -> Result<Moved, StoreError> {
+        self.act(dead::Action::Discard, which, most, by).await
+    }
+
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        self.readers.scan(move |conn| dead::audit(conn, limit)).await
     }
 
     async fn prune(&self, accepted_before: Timestamp) -> Result<u64, StoreError> {

@@ -95,7 +95,8 @@ pub(super) fn dead_letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         died_at: time(row.get(7)?),
         stages: stages_of(&row.get::<_, String>(8)?).map_err(|e| wrong(8, e))?,
         last_error: row.get(9)?,
-        payload: row.get(10)?,
+        // An event's payload is text, an input that was none is bytes.
+        payload: row.get_ref(10)?.as_bytes()?.to_vec(),
         origin: origin.split(':').next().unwrap_or_default().into(),
     })
 }

@@ -55,13 +55,13 @@ impl Claimed for SqliteClaim {
         let (answer, answered) = oneshot::channel();
         // The job owns the entries until it is answered: if this future is dropped meanwhile, it
         // is the job that moves them on, never both.
-        let lanes = Arc::clone(&self.lanes);
-        self.writer.submit(Box::new(Settle { items, lanes, answer }));
+        let (lanes, ready) = (Arc::clone(&self.lanes), Arc::clone(&self.ready));
+        self.writer.submit(Box::new(Settle { in_hand: InHand { items, lanes, ready }, answer }));
         match answered.await {
             Ok(Ok(seq)) => Ok(seq),
-            Ok(Err((error, items))) => {
-                let mut settlements = Vec::with_capacity(items.len());
-                for item in items {
+            Ok(Err((error, mut in_hand))) => {
+                let mut settlements = Vec::with_capacity(in_hand.items.len());
+                for item in in_hand.items.drain(..) {
                     self.entries[item.settlement.index] = Some(item.entry);
                     settlements.push(item.settlement);
                 }
@@ -89,31 +89,50 @@ struct Item {
     settlement: Settlement,
 }
 
-type Answer = Result<u64, (StoreError, Vec<Item>)>;
-
-struct Settle {
+/// What a job is about to settle. Whatever happens to it (an answer that nobody takes, a writer
+/// that is gone), what is still in it when it is dropped goes back to its lane.
+struct InHand {
     items: Vec<Item>,
     lanes: Arc<Mutex<Lanes>>,
+    ready: Arc<Notify>,
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        if !self.items.is_empty() {
+            let entries = self.items.drain(..).map(|i| i.entry).collect();
+            self.lanes.lock().put_back(entries);
+            self.ready.notify_one();
+        }
+    }
+}
+
+type Answer = Result<u64, (StoreError, InHand)>;
+
+struct Settle {
+    in_hand: InHand,
     answer: oneshot::Sender<Answer>,
 }
 
 impl Job for Settle {
     fn rows(&self) -> usize {
-        self.items.len()
+        self.in_hand.items.len()
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
-        for item in &self.items {
+        for item in &self.in_hand.items {
             carry_out(tx, item)?;
         }
         Ok(())
     }
 
     fn done(self: Box<Self>, result: Result<u64, StoreError>) {
-        let Self { items, lanes, answer } = *self;
+        let Self { mut in_hand, answer } = *self;
+        // Whoever asked may be gone: what was done is done, and what was not goes back.
         match result {
             Ok(seq) => {
-                let mut lanes = lanes.lock();
+                let items = std::mem::take(&mut in_hand.items);
+                let mut lanes = in_hand.lanes.lock();
                 for item in items {
                     match item.settlement.verdict {
                         Verdict::Later { due, .. } => lanes.schedule(item.entry, due),
@@ -124,10 +143,7 @@ impl Job for Settle {
                 let _ = answer.send(Ok(seq));
             }
             Err(error) => {
-                if let Err(Err((_, items))) = answer.send(Err((error, items))) {
-                    // The worker is gone: nobody else will put them back.
-                    lanes.lock().put_back(items.into_iter().map(|i| i.entry).collect());
-                }
+                let _ = answer.send(Err((error, in_hand)));
             }
         }
     }
@@ -161,10 +177,10 @@ fn carry_out(tx: &mut Tx<'_>, item: &Item) -> rusqlite::Result<()> {
                 .conn
                 .prepare_cached(
                     "INSERT INTO dead_letters (event_id, event_type, did, priority, retry_count,
-                         accepted_at, died_at, assigned_rev, origin, place, verified, stages,
-                         last_error, payload)
+                         accepted_at, died_at, assigned_rev, origin, place, verified, replayable,
+                         stages, last_error, payload)
                      SELECT event_id, event_type, did, priority, $1, accepted_at, $2,
-                         assigned_rev, origin, place, verified, $3, $4, payload
+                         assigned_rev, origin, place, verified, 1, $3, $4, payload
                      FROM journal WHERE priority = $5 AND seq = $6",
                 )?
                 .execute(params![

@@ -1,15 +1,20 @@
-//! `GET /internal/events/dead-letter`
+//! `/internal/events/dead-letter`: list, replay, discard, and what was done.
 
+use crate::api::body::Body;
 use crate::api::{
     App,
     body::{Params, page_size},
     page::Cursor,
     problem::Problem,
 };
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
 use rhiz_domain::{
-    Did, EventType,
-    store::{DeadFilter, DeadLetter},
+    Did, EventId, EventType,
+    store::{DeadFilter, DeadLetter, DeadSelection, Moved, Whereabouts},
     syntax::parse_datetime,
 };
 use serde::Deserialize;
@@ -83,4 +88,134 @@ pub(super) async fn list(
         "events": page.letters.iter().map(shown).collect::<Vec<_>>(),
         "cursor": cursor,
     })))
+}
+
+/// Which dead letters, and how.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Change {
+    ids: Option<Vec<String>>,
+    filter: Option<Query>,
+    #[serde(default)]
+    dry_run: bool,
+    per_second: Option<u32>,
+}
+
+/// Ids named in one request at most.
+const MOST_IDS: usize = 1000;
+
+/// Dead letters replayed a second, unless it is said otherwise.
+const PACE: u32 = 1000;
+
+impl Change {
+    fn which(&self) -> Result<DeadSelection, Problem> {
+        match (&self.ids, &self.filter) {
+            (Some(ids), None) if ids.len() <= MOST_IDS => {
+                let ids = ids.iter().map(|id| EventId::parse(id)).collect::<Result<_, _>>();
+                Ok(DeadSelection::Events(ids.map_err(|e| Problem::field("ids", e))?))
+            }
+            (Some(_), None) => Err(Problem::field("ids", format!("more than {MOST_IDS}"))),
+            (None, Some(filter)) => Ok(DeadSelection::Filter(filter.filter()?)),
+            _ => Err(Problem::field(
+                "filter",
+                "say which: either ids, or a filter of type, did and since ({} is all of them)",
+            )),
+        }
+    }
+}
+
+/// How many a selection has.
+async fn count(app: &App, which: &DeadSelection) -> Result<u64, Problem> {
+    Ok(match which {
+        DeadSelection::Filter(filter) => {
+            let filter = DeadFilter { limit: 1, before: None, ..filter.clone() };
+            app.node.store.dead_letters(filter).await?.count
+        }
+        DeadSelection::Events(ids) => {
+            let mut n = 0;
+            for id in ids {
+                let found = app.node.store.find(id).await?;
+                n += u64::from(matches!(found, Some(Whereabouts::Dead(_))));
+            }
+            n
+        }
+    })
+}
+
+fn done(what: &str, moved: Moved) -> Json<Value> {
+    Json(json!({what: moved.done, "impossible": moved.impossible, "dry_run": false}))
+}
+
+/// Puts dead letters back into the queue.
+pub(crate) async fn replay(
+    State(app): State<Arc<App>>,
+    Body(change): Body<Change>,
+) -> Result<Json<Value>, Problem> {
+    let which = change.which()?;
+    if change.dry_run {
+        let n = count(&app, &which).await?;
+        return Ok(Json(json!({"replayed": n, "dry_run": true})));
+    }
+    let pace = change.per_second.unwrap_or(PACE);
+    Ok(done("replayed", app.node.pipeline.replay(&which, pace, "internal key").await?))
+}
+
+/// Removes dead letters for good.
+pub(crate) async fn discard(
+    State(app): State<Arc<App>>,
+    Body(change): Body<Change>,
+) -> Result<Json<Value>, Problem> {
+    let which = change.which()?;
+    if change.dry_run {
+        let n = count(&app, &which).await?;
+        return Ok(Json(json!({"discarded": n, "dry_run": true})));
+    }
+    Ok(done("discarded", app.node.pipeline.discard(&which, "internal key").await?))
+}
+
+fn one(id: &str) -> Result<DeadSelection, Problem> {
+    let id = EventId::parse(id).map_err(|e| Problem::field("id", e))?;
+    Ok(DeadSelection::Events(vec![id]))
+}
+
+fn found(id: &str, moved: Moved) -> Result<(), Problem> {
+    match moved {
+        Moved { done: 0, impossible: 0, .. } => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "event_not_found",
+            format!("there is no dead letter of the event {id}"),
+        )),
+        Moved { done: 0, .. } => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "not_replayable",
+            "this input never became an event, so it cannot be replayed: mend it and send it again",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Puts one back.
+pub(crate) async fn replay_one(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let moved = app.node.pipeline.replay(&one(&id)?, PACE, "internal key").await?;
+    found(&id, moved)?;
+    Ok(done("replayed", moved))
+}
+
+/// Removes one.
+pub(crate) async fn discard_one(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let moved = app.node.pipeline.discard(&one(&id)?, "internal key").await?;
+    found(&id, moved)?;
+    Ok(done("discarded", moved))
+}
+
+/// What operators did, newest first.
+pub(crate) async fn audit(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
+    let rows = app.node.store.audit(100).await?;
+    let shown = |r: &rhiz_domain::store::AuditRow| json!({"at": r.at, "action": r.action, "by": r.by, "subject": r.subject, "count": r.count});
+    Ok(Json(json!({"audit": rows.iter().map(shown).collect::<Vec<_>>()})))
 }

@@ -11,7 +11,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware::from_fn_with_state,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use std::sync::Arc;
 
@@ -26,6 +26,12 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/events", post(events::enqueue))
         .route("/events/metrics", get(metrics::metrics))
         .route("/events/dead-letter", get(dead_letters::list))
+        .route("/events/dead-letter/replay", post(dead_letters::replay))
+        .route("/events/dead-letter/discard", post(dead_letters::discard))
+        .route("/events/dead-letter/{id}/replay", post(dead_letters::replay_one))
+        .route("/events/dead-letter/{id}", delete(dead_letters::discard_one))
+        .route("/audit", get(dead_letters::audit))
+        .route("/cache/clear", post(metrics::clear_cache))
         .route("/events/{event_id}", get(events::find))
         .route("/events/batch", post(batch::enqueue).layer(DefaultBodyLimit::max(MAX_BATCH)))
         .route("/import", post(import::import).layer(DefaultBodyLimit::max(MAX_IMPORT)))

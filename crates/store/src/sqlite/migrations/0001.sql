@@ -132,6 +132,7 @@ CREATE TABLE dead_letters (
     origin       TEXT NOT NULL,
     place        INTEGER,
     verified     INTEGER NOT NULL,
+    replayable   INTEGER NOT NULL,              -- it was an event, not an input that became none
     stages       TEXT NOT NULL,
     last_error   TEXT NOT NULL,
     payload      BLOB NOT NULL
@@ -144,3 +145,13 @@ CREATE TABLE rejected_overflow (
     did   TEXT PRIMARY KEY,
     count INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- What operators did.
+CREATE TABLE audit (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      INTEGER NOT NULL,                   -- µs
+    action  TEXT NOT NULL,
+    by      TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    count   INTEGER NOT NULL
+);

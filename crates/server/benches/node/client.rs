@@ -1,0 +1,64 @@
+//! A client that costs little: the server is what is measured, and they share two cores.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+};
+
+/// The key that benchmarks use.
+pub const KEY: &str = "a-key-for-benchmarks-only";
+
+/// One connection that is kept.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+    body: Vec<u8>,
+}
+
+impl Client {
+    /// Connects.
+    pub fn new(address: &str) -> Self {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        stream.set_nodelay(true).expect("a socket option");
+        Self { stream: BufReader::new(stream), body: Vec::new() }
+    }
+
+    /// Posts JSON; the status code.
+    pub fn post(&mut self, path: &str, body: &str) -> u16 {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: b\r\nX-Internal-Key: {KEY}\r\nContent-Type: \
+             application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.send(&request)
+    }
+
+    /// A number in a JSON answer.
+    pub fn number(&mut self, path: &str, name: &str) -> u64 {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: b\r\nX-Internal-Key: {KEY}\r\n\r\n");
+        assert_eq!(self.send(&request), 200);
+        let value: serde_json::Value = serde_json::from_slice(&self.body).expect("JSON");
+        value[name].as_u64().expect("a number")
+    }
+
+    fn send(&mut self, request: &str) -> u16 {
+        self.stream.get_mut().write_all(request.as_bytes()).expect("the server reads");
+        let mut line = String::new();
+        self.stream.read_line(&mut line).expect("the server answers");
+        let status = line.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status line");
+        let mut length = 0;
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line).expect("the server answers");
+            if line == "\r\n" {
+                break;
+            }
+            let lower = line.to_ascii_lowercase();
+            if let Some(n) = lower.strip_prefix("content-length:") {
+                length = n.trim().parse().expect("a length");
+            }
+        }
+        self.body.resize(length, 0);
+        self.stream.read_exact(&mut self.body).expect("the server answers");
+        status
+    }
+}
