@@ -37,6 +37,11 @@ pub(super) const INFINITE: u64 = 1 << 40;
 /// A heap entry is a key and, in its lower bits, the place of the entity.
 const PLACE_BITS: u32 = 30;
 
+/// What a step costs besides its edges, in edges.
+const STEP_WORK: usize = 4;
+/// More work than any end ever does.
+const NOTHING_LEFT: usize = 1 << 48;
+
 /// In a row's first number, beside the entity's number of 29 bits.
 const BANNED: u32 = 1 << 31;
 const NO_FIRST: u32 = 1 << 30;
@@ -51,6 +56,9 @@ pub(super) struct Task<'a> {
     pub(super) max_hops: u32,
     /// Nothing worse than this key is wanted.
     pub(super) at_most: u64,
+    /// So many paths are wanted in the end: what is worse than that many which were met is not
+    /// looked for.
+    pub(super) wanted: usize,
     /// May not be on the path.
     pub(super) banned: &'a [u32],
     /// May not be the first stop after `from`.
@@ -96,6 +104,17 @@ pub(super) struct Scratch {
     best: u64,
     /// All meetings with the best key.
     meetings: Vec<Meeting>,
+    /// Nothing worse than this is looked for: the best, where one path is wanted.
+    worst: u64,
+    /// The best different paths met, where more are wanted.
+    met: Vec<(u64, Vec<u32>)>,
+}
+
+/// About how much there is within two hops: the degrees of the nearest neighbours.
+fn around(task: &Task<'_>, id: u32) -> usize {
+    let edges = task.web.edges(id);
+    let near = edges.low.iter().take(8).chain(edges.high.iter().take(8));
+    edges.len() + near.map(|half| task.web.edges(half.neighbour()).len()).sum::<usize>()
 }
 
 impl Scratch {
@@ -107,11 +126,17 @@ impl Scratch {
         self.origins.clear();
         self.heaps.iter_mut().for_each(BinaryHeap::clear);
         self.meetings.clear();
-        self.caps = [task.max_hops.div_ceil(2), task.max_hops / 2];
+        // The odd hop goes to the end with less around it.
+        self.caps = [task.max_hops / 2; 2];
+        if task.max_hops % 2 == 1 {
+            self.caps[usize::from(around(task, task.to) < around(task, task.from))] += 1;
+        }
         // Rows of one, two or three quarters of a cache line.
         self.stride = (1 + task.max_hops as usize).next_multiple_of(4);
         self.leaf = [INFINITE; 2];
         self.best = task.at_most;
+        self.worst = task.at_most;
+        self.met.clear();
     }
 
     #[inline]
@@ -167,6 +192,11 @@ impl Scratch {
         self.heaps[side].peek().map_or(INFINITE, |Reverse(entry)| entry >> PLACE_BITS)
     }
 
+    /// After a search: no path that is wanted has a key above this.
+    pub(super) fn worst(&self) -> u64 {
+        self.worst
+    }
+
     /// The best path, if there is one within the bounds. `go_on` is asked now and then.
     pub(super) fn search<O: Order>(
         &mut self,
@@ -188,27 +218,35 @@ impl Scratch {
             }
         }
         let mut steps = 0u32;
+        let mut work = [0usize; 2];
         loop {
             let (top, leaf) = ([self.top(0), self.top(1)], self.leaf);
             let between = top[0] + top[1];
             let beyond = [leaf[1] + top[0], leaf[0] + top[1]];
             let bound = between.min(beyond[0]).min(beyond[1]);
-            if bound > self.best || bound >= INFINITE {
+            if bound > self.worst || bound >= INFINITE {
                 break;
             }
             if steps.is_multiple_of(128) && !go_on() {
                 return Err(OutOfTime);
             }
             steps += 1;
-            // The end that the bound waits for; if either will do, the cheaper one.
-            let side = match beyond[0].cmp(&beyond[1]) {
-                _ if between == bound => usize::from(top[1] < top[0]),
-                Ordering::Less => 0,
-                _ => 1,
-            };
+            // Both ends do about the same work, so that a hub near one of them is followed late,
+            // when the other end has made sure that little of it needs to be looked at.
+            let next = [0, 1].map(|side| work[side] + self.next_work(task, side));
+            let side = usize::from(next[1] < next[0]);
+            work[side] = next[side];
             self.step::<O>(task, side);
         }
         Ok(self.result::<O>(task))
+    }
+
+    /// What the next step of an end comes to: about its edges.
+    fn next_work(&self, task: &Task<'_>, side: usize) -> usize {
+        self.heaps[side].peek().map_or(NOTHING_LEFT, |Reverse(entry)| {
+            let place = *entry as u32 & ((1 << PLACE_BITS) - 1);
+            STEP_WORK + task.web.edges(self.id(place)).len()
+        })
     }
 
     /// Settles the next label of one end, and follows it.
@@ -232,7 +270,7 @@ impl Scratch {
         let edges = task.web.edges(here & ID);
         task.filter.for_each(edges, |id, more| {
             let key = key + O::key(more, 1);
-            key + ahead <= self.best && {
+            key + ahead <= self.worst && {
                 self.make::<O>(task, side, (place, here), id, key, ahead);
                 true
             }
@@ -311,29 +349,52 @@ impl Scratch {
     fn meet<O: Order>(&mut self, task: &Task<'_>, side: usize, place: u32, key: u64) {
         let hops = O::hops(key);
         if place == self.ends[1 - side] {
-            return self.met(side, place, key, hops, 0);
+            return self.keep(task, side, place, key, [hops, 0]);
         }
         let labels = self.labels(place, 1 - side);
         let most = self.caps[1 - side].min(task.max_hops - hops);
         for rest in 1..=most {
             let cost = self.rows[labels + rest as usize - 1];
             if cost != NO {
-                self.met(side, place, key + O::key(cost, rest), hops, rest);
+                self.keep(task, side, place, key + O::key(cost, rest), [hops, rest]);
             }
         }
     }
 
     #[inline]
-    fn met(&mut self, side: usize, place: u32, key: u64, hops: u32, rest: u32) {
-        if key > self.best {
+    fn keep(&mut self, task: &Task<'_>, side: usize, place: u32, key: u64, hops: [u32; 2]) {
+        if key > self.worst {
             return;
         }
+        let hops = if side == 0 { hops } else { [hops[1], hops[0]] };
+        let meeting = Meeting { place, hops };
         if key < self.best {
             self.best = key;
             self.meetings.clear();
         }
-        let hops = if side == 0 { [hops, rest] } else { [rest, hops] };
-        self.meetings.push(Meeting { place, hops });
+        if key == self.best {
+            self.meetings.push(meeting);
+        }
+        if task.wanted == 1 {
+            self.worst = self.best;
+        } else {
+            self.keep_several(task.wanted, key, meeting);
+        }
+    }
+
+    /// With as many different paths as are wanted, a worse one is not.
+    fn keep_several(&mut self, wanted: usize, key: u64, meeting: Meeting) {
+        let way = self.way(meeting);
+        let loops = (1..way.len()).any(|i| way[..i].contains(&way[i]));
+        if loops || self.met.iter().any(|(_, known)| *known == way) {
+            return;
+        }
+        let at = self.met.partition_point(|(known, _)| *known <= key);
+        self.met.insert(at, (key, way));
+        self.met.truncate(wanted);
+        if let Some((worst, _)) = self.met.get(wanted - 1) {
+            self.worst = self.worst.min(*worst);
+        }
     }
 
     /// Which of two ways of equal key to a label, over the last stops `a` and `b`, has the smaller

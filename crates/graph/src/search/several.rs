@@ -58,16 +58,19 @@ impl Question<'_> {
             to: self.to,
             max_hops: self.max_hops,
             at_most: INFINITE,
+            wanted: k,
             banned: self.excluded,
             no_first: &[],
             compare: self.compare,
         };
         let Some(first) = scratch.search::<O>(&task, go_on)? else { return Ok(answers) };
+        let worst = scratch.worst();
         // Best last.
         let mut waiting: Vec<Candidate> = vec![self.candidate::<O>(first, &[], 1, Vec::new())];
         while let Some(best) = waiting.pop() {
             if answers.len() + 1 < k {
-                self.partition::<O>(&best, k - answers.len() - 1, &mut waiting, scratch, go_on)?;
+                let wanted = k - answers.len() - 1;
+                self.partition::<O>(&best, (wanted, worst), &mut waiting, scratch, go_on)?;
             }
             answers.push(Way { nodes: best.nodes, slots: best.slots });
             if answers.len() == k {
@@ -78,11 +81,11 @@ impl Question<'_> {
     }
 
     /// Cuts the set of an answer into sets without it, and adds the best path of each that may
-    /// still be among the `wanted` best.
+    /// still be among the `wanted` best; a key above `worst` is not.
     fn partition<O: Order>(
         &self,
         answer: &Candidate,
-        wanted: usize,
+        (wanted, worst): (usize, u64),
         waiting: &mut Vec<Candidate>,
         scratch: &mut Scratch,
         go_on: &mut dyn FnMut() -> bool,
@@ -96,13 +99,17 @@ impl Question<'_> {
                 no_first.extend(&answer.not_next);
             }
             let spent = answer.keys[given - 1];
-            let worst = if waiting.len() >= wanted {
-                waiting[waiting.len() - wanted].key
-            } else {
-                INFINITE
+            let worst = match waiting.len().checked_sub(wanted) {
+                Some(last) => worst.min(waiting[last].key),
+                None => worst,
             };
             // Nothing is left below `worst` for the longer prefixes either.
             if worst < spent {
+                break;
+            }
+            let max_hops = self.max_hops - (given as u32 - 1);
+            if max_hops == 1 && answer.nodes[given] == self.to {
+                // The one hop that is left is the answer's own.
                 break;
             }
             let task = Task {
@@ -110,8 +117,9 @@ impl Question<'_> {
                 filter: self.filter,
                 from,
                 to: self.to,
-                max_hops: self.max_hops - (given as u32 - 1),
+                max_hops,
                 at_most: if worst == INFINITE { INFINITE } else { worst - spent },
+                wanted: 1,
                 banned: &banned,
                 no_first: &no_first,
                 compare: self.compare,
