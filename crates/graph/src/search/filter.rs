@@ -80,7 +80,7 @@ impl<'a> Filter<'a> {
         }
         let place = Half::new(cost, lo, 0, 0).place();
         let at = edges.low.binary_search_by_key(&place, |half| half.place()).ok()?;
-        Some((edges.low[at].strength(), *edges.slots.get(at)?))
+        Some((edges.low[at].strength(), *edges.slots().get(at)?))
     }
 
     /// Cost and record slot of the edge between two under this filter.

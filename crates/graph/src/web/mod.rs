@@ -3,7 +3,7 @@
 //!
 //! An edge here is the chosen statement of a pair that may be a hop: counted, not anonymous, with
 //! a trust above zero under some filter. Memory: 8 bytes with each end, 4 for the record's slot,
-//! and 12 for each entity's places.
+//! and 8 for each entity's places.
 
 mod half;
 mod page;

@@ -15,10 +15,8 @@ pub(crate) struct Page {
     start: [u32; PAGE + 1],
     /// Where its neighbours of greater number begin.
     split: [u32; PAGE],
-    /// Where its slots begin.
-    slot: [u32; PAGE],
-    halves: Box<[Half]>,
-    slots: Box<[u32]>,
+    halves: Vec<Half>,
+    slots: Vec<u32>,
     /// What a half cannot say, by (place in the page, neighbour).
     odd: Box<[(u8, u32, Arc<Odd>)]>,
 }
@@ -30,13 +28,12 @@ pub(crate) struct Edges<'a> {
     pub(crate) low: &'a [Half],
     /// To neighbours of greater number, in the order of cost.
     pub(crate) high: &'a [Half],
-    /// Record slots of `low`.
-    pub(crate) slots: &'a [u32],
-    odd: &'a [(u8, u32, Arc<Odd>)],
+    /// The page and the place in it.
+    page: Option<(&'a Page, usize)>,
 }
 
 impl<'a> Edges<'a> {
-    pub(crate) const NONE: Self = Self { low: &[], high: &[], slots: &[], odd: &[] };
+    pub(crate) const NONE: Self = Self { low: &[], high: &[], page: None };
 
     pub(crate) fn len(&self) -> usize {
         self.low.len() + self.high.len()
@@ -46,19 +43,39 @@ impl<'a> Edges<'a> {
         self.low.iter().chain(self.high).copied()
     }
 
+    /// Record slots of `low`.
+    pub(crate) fn slots(&self) -> &'a [u32] {
+        self.page.map_or(&[], |(page, place)| {
+            let from = page.slot(place);
+            &page.slots[from..from + self.low.len()]
+        })
+    }
+
+    fn odds(&self) -> &'a [(u8, u32, Arc<Odd>)] {
+        let Some((page, place)) = self.page else { return &[] };
+        if page.odd.is_empty() {
+            return &[];
+        }
+        let from = page.odd.partition_point(|o| usize::from(o.0) < place);
+        let to = page.odd.partition_point(|o| usize::from(o.0) <= place);
+        &page.odd[from..to]
+    }
+
     /// The statements of odd pairs, by neighbour.
     pub(crate) fn odd(&self) -> impl Iterator<Item = (u32, &'a Odd)> + use<'a> {
-        self.odd.iter().map(|(_, neighbour, odd)| (*neighbour, &**odd))
+        self.odds().iter().map(|(_, neighbour, odd)| (*neighbour, &**odd))
     }
 
     pub(super) fn shared_odd(&self, neighbour: u32) -> Option<Arc<Odd>> {
-        let at = self.odd.binary_search_by_key(&neighbour, |(_, n, _)| *n).ok()?;
-        Some(Arc::clone(&self.odd[at].2))
+        let odds = self.odds();
+        let at = odds.binary_search_by_key(&neighbour, |(_, n, _)| *n).ok()?;
+        Some(Arc::clone(&odds[at].2))
     }
 
     pub(crate) fn odd_with(&self, neighbour: u32) -> Option<&'a Odd> {
-        let at = self.odd.binary_search_by_key(&neighbour, |(_, n, _)| *n).ok()?;
-        Some(&self.odd[at].2)
+        let odds = self.odds();
+        let at = odds.binary_search_by_key(&neighbour, |(_, n, _)| *n).ok()?;
+        Some(&odds[at].2)
     }
 
     /// The edge to a neighbour, wherever it stands.
@@ -69,7 +86,7 @@ impl<'a> Edges<'a> {
     /// The slot of an edge to a neighbour of smaller number.
     pub(crate) fn slot_of(&self, half: Half) -> Option<u32> {
         let at = self.low.binary_search_by_key(&half.place(), |h| h.place()).ok()?;
-        self.slots.get(at).copied()
+        self.slots().get(at).copied()
     }
 }
 
@@ -85,28 +102,27 @@ impl Page {
     pub(super) const EMPTY: fn() -> Self = || Self {
         start: [0; PAGE + 1],
         split: [0; PAGE],
-        slot: [0; PAGE],
-        halves: Box::default(),
-        slots: Box::default(),
+        halves: Vec::new(),
+        slots: Vec::new(),
         odd: Box::default(),
     };
 
+    #[inline]
     pub(super) fn edges(&self, place: usize) -> Edges<'_> {
         let (start, split) = (self.start[place] as usize, self.split[place] as usize);
-        let (end, slot) = (self.start[place + 1] as usize, self.slot[place] as usize);
-        let odd = if self.odd.is_empty() {
-            &[][..]
-        } else {
-            let from = self.odd.partition_point(|o| usize::from(o.0) < place);
-            let to = self.odd.partition_point(|o| usize::from(o.0) <= place);
-            &self.odd[from..to]
-        };
+        let end = self.start[place + 1] as usize;
         Edges {
             low: &self.halves[start..split],
             high: &self.halves[split..end],
-            slots: &self.slots[slot..slot + (split - start)],
-            odd,
+            page: Some((self, place)),
         }
+    }
+
+    /// Where the slots of an entity begin: after those of all before it. Asked for seldom, so it
+    /// is not kept.
+    fn slot(&self, place: usize) -> usize {
+        let lows = self.start.iter().zip(&self.split).take(place);
+        lows.map(|(start, split)| (split - start) as usize).sum()
     }
 
     /// A page from the edges of each entity, `(half, slot)`, in any order.
@@ -121,17 +137,18 @@ impl Page {
         let mut slots = Vec::new();
         for (place, list) in lists.iter_mut().enumerate() {
             let node = first + place as u32;
-            page.slot[place] = slots.len() as u32;
+            let slots_before = slots.len();
             list.sort_unstable_by_key(|(half, _)| (half.neighbour() > node, *half));
             let low = list.iter().take_while(|(half, _)| half.neighbour() < node);
             slots.extend(low.map(|(_, slot)| *slot));
-            page.split[place] = page.start[place] + slots.len() as u32 - page.slot[place];
+            page.split[place] = page.start[place] + (slots.len() - slots_before) as u32;
             halves.extend(list.iter().map(|(half, _)| *half));
             page.start[place + 1] = halves.len() as u32;
         }
         odd.sort_unstable_by_key(|o| (o.0, o.1));
-        page.halves = halves.into();
-        page.slots = slots.into();
+        slots.shrink_to_fit();
+        page.halves = halves;
+        page.slots = slots;
         page.odd = odd.into();
         page
     }
@@ -144,19 +161,17 @@ impl Page {
         let mut rest = edits;
         // Untouched entities in a row are copied as one piece.
         let mut copied = 0;
-        for place in 0..PAGE {
-            let mine = rest.iter().take_while(|e| e.node as usize % PAGE == place).count();
-            let (mine, others) = rest.split_at(mine);
+        while let Some(first) = rest.first() {
+            let place = first.node as usize % PAGE;
+            let (mine, others) = rest.split_at(rest.partition_point(|e| e.node == first.node));
             rest = others;
-            if !mine.is_empty() {
-                self.copy(copied..place, &mut page, &mut halves, &mut slots);
-                self.rewrite(place, mine, &mut page, &mut halves, &mut slots);
-                copied = place + 1;
-            }
+            self.copy(copied..place, &mut page, &mut halves, &mut slots);
+            self.rewrite(place, mine, &mut page, &mut halves, &mut slots);
+            copied = place + 1;
         }
         self.copy(copied..PAGE, &mut page, &mut halves, &mut slots);
-        page.halves = halves.into();
-        page.slots = slots.into();
+        page.halves = halves;
+        page.slots = slots;
         page.odd = self.edited_odd(edits);
         page
     }
@@ -172,14 +187,11 @@ impl Page {
             return;
         }
         let from = self.start[places.start];
-        let slots_from = self.slot[places.start];
-        let (to, slots_to) = (halves.len() as u32, slots.len() as u32);
+        let to = halves.len() as u32;
         halves.extend_from_slice(&self.halves[from as usize..self.start[places.end] as usize]);
-        let slots_end = self.slot.get(places.end).map_or(self.slots.len(), |&s| s as usize);
-        slots.extend_from_slice(&self.slots[slots_from as usize..slots_end]);
+        slots.extend_from_slice(&self.slots[self.slot(places.start)..self.slot(places.end)]);
         for place in places {
             page.split[place] = self.split[place] - from + to;
-            page.slot[place] = self.slot[place] - slots_from + slots_to;
             page.start[place + 1] = self.start[place + 1] - from + to;
         }
     }
@@ -194,21 +206,18 @@ impl Page {
     ) {
         let old = self.edges(place);
         let node = edits[0].node;
-        // Each neighbour once, with its last edit; few, so a list will do.
-        let mut last: Vec<&Edit> = Vec::with_capacity(edits.len());
-        for edit in edits.iter().rev() {
-            if last.iter().all(|e| e.neighbour != edit.neighbour) {
-                last.push(edit);
-            }
-        }
-        let touched = |half: &Half| last.iter().any(|e| e.neighbour == half.neighbour());
+        // Each neighbour once, with its last edit.
+        let mut last: Vec<&Edit> = edits.iter().rev().collect();
+        last.sort_by_key(|e| e.neighbour);
+        last.dedup_by_key(|e| e.neighbour);
+        let touched =
+            |half: &Half| last.binary_search_by_key(&half.neighbour(), |e| e.neighbour).is_ok();
         let mut new: Vec<(Half, u32)> =
             last.iter().filter_map(|e| e.edge.as_ref()).map(|e| (e.half, e.slot)).collect();
         new.sort_unstable_by_key(|(half, _)| *half);
 
-        page.slot[place] = slots.len() as u32;
         let mut coming = new.iter().filter(|(h, _)| h.neighbour() < node).copied().peekable();
-        for (&half, &slot) in old.low.iter().zip(old.slots) {
+        for (&half, &slot) in old.low.iter().zip(old.slots()) {
             if touched(&half) {
                 continue;
             }
@@ -263,8 +272,8 @@ impl Page {
     pub(super) fn bytes(&self) -> usize {
         // 16: the two counters of an Arc.
         16 + size_of::<Self>()
-            + size_of_val(&*self.halves)
-            + size_of_val(&*self.slots)
+            + self.halves.capacity() * size_of::<Half>()
+            + self.slots.capacity() * size_of::<u32>()
             + self.odd.iter().map(|o| 32 + o.2.bytes()).sum::<usize>()
     }
 }
