@@ -21,8 +21,8 @@ use tokio::sync::watch;
 pub(crate) enum Landing {
     /// Still under way.
     Flying,
-    /// A value, with the local number noted before it was computed.
-    Value { slot: Arc<Slot>, stamp: u64 },
+    /// A value, with the local number noted before it was computed, or checked when it was found.
+    Value { slot: Arc<Slot>, stamp: u64, found: bool },
     /// An error of the computation.
     Error(Arc<dyn Any + Send + Sync>),
     /// Nobody computes any more.

@@ -29,25 +29,34 @@ pub(crate) struct Item<'a> {
     pub(crate) replaces: bool,
 }
 
+/// What came of leading a flight.
+pub(crate) enum Led<T> {
+    /// There is a value; with its slot if it came from Redis.
+    Found(Arc<T>, Option<Arc<Slot>>),
+    /// It must be computed, under a lease if Redis answers.
+    Computes(Option<Lease>),
+}
+
 pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Inner {
-    /// The value, if a tier has a visible one of this type.
+    /// The value, if a tier has a visible one of this type that passes the reader's look at it.
     pub(crate) async fn lookup<T: Cacheable>(
         &self,
         key: &str,
+        namespace: u16,
         counted: bool,
+        valid: &impl Fn(&T) -> bool,
     ) -> Result<Option<Arc<T>>, CacheError> {
-        let namespace = self.stats.namespace(key);
-        if let Some(value) = self.lookup_memory(key, namespace, counted) {
+        if let Some(value) = self.lookup_memory(key, namespace, counted, valid) {
             return Ok(Some(value));
         }
         // A key that cannot be one is never found, so that only misses pay for the look at it.
         key::check_key(key)?;
         if let Some(redis) = &self.redis
-            && let Some(value) = self.lookup_redis(redis, key, namespace, counted).await
+            && let Some((value, _)) = self.lookup_redis(redis, key, namespace, counted, valid).await
         {
             return Ok(Some(value));
         }
@@ -57,11 +66,13 @@ impl Inner {
         Ok(None)
     }
 
-    fn lookup_memory<T: Cacheable>(
+    /// Does not count a miss overall: another tier may have the value.
+    pub(crate) fn lookup_memory<T: Cacheable>(
         &self,
         key: &str,
         namespace: u16,
         counted: bool,
+        valid: &impl Fn(&T) -> bool,
     ) -> Option<Arc<T>> {
         let memory = self.memory.as_ref()?;
         let now = self.now();
@@ -69,29 +80,27 @@ impl Inner {
             |what| if counted { self.stats.count(Scope::Memory, namespace, what) } else { 1 };
         let overall =
             |what| if counted { self.stats.count(Scope::Overall, namespace, what) } else { 1 };
-        let fault = match memory.get(key) {
-            None => None,
-            Some(slot) => {
-                let fault = if slot.expires <= now {
-                    Count::StaleHits
-                } else if !self.is_good(key, &slot) {
-                    Count::Hidden
-                } else if let Ok(value) = Arc::downcast::<T>(slot.value.clone()) {
-                    let what = if slot.none { Count::NoneHits } else { Count::Hits };
-                    overall(what);
-                    if count(what) % SAMPLE == 0 {
-                        let took = self.now().saturating_sub(now);
-                        self.stats.took(Scope::Memory, Duration::from_nanos(took));
+        if let Some(slot) = memory.get(key) {
+            let fault = if slot.expires <= now {
+                Count::StaleHits
+            } else if !self.is_good(key, &slot) {
+                Count::Hidden
+            } else {
+                match Arc::downcast::<T>(slot.value.clone()) {
+                    Ok(value) if valid(&value) => {
+                        let what = if slot.none { Count::NoneHits } else { Count::Hits };
+                        overall(what);
+                        if count(what) % SAMPLE == 0 {
+                            let took = self.now().saturating_sub(now);
+                            self.stats.took(Scope::Memory, Duration::from_nanos(took));
+                        }
+                        return Some(value);
                     }
-                    return Some(value);
-                } else {
-                    Count::BadValues
-                };
-                memory.remove_same(key, &slot);
-                Some(fault)
-            }
-        };
-        if let Some(fault) = fault {
+                    Ok(_) => Count::Hidden,
+                    Err(_) => Count::BadValues,
+                }
+            };
+            memory.remove_same(key, &slot);
             count(fault);
             overall(fault);
         }
@@ -99,14 +108,21 @@ impl Inner {
         None
     }
 
+    /// Does not count a miss overall. The slot's stamp is what the value was checked against.
     async fn lookup_redis<T: Cacheable>(
         &self,
         redis: &Arc<RedisTier>,
         key: &str,
         namespace: u16,
         counted: bool,
-    ) -> Option<Arc<T>> {
+        valid: &impl Fn(&T) -> bool,
+    ) -> Option<(Arc<T>, Arc<Slot>)> {
         let count = |what| {
+            if counted {
+                self.stats.count(Scope::Redis, namespace, what);
+            }
+        };
+        let both = |what| {
             if counted {
                 self.stats.count(Scope::Redis, namespace, what);
                 self.stats.count(Scope::Overall, namespace, what);
@@ -115,9 +131,7 @@ impl Inner {
         let (bytes, live) = match redis.get(key, namespace).await {
             Fetched::Bypassed => return None,
             Fetched::Nothing => {
-                if counted {
-                    self.stats.count(Scope::Redis, namespace, Count::Misses);
-                }
+                count(Count::Misses);
                 return None;
             }
             Fetched::Found(bytes, live) => (bytes, live),
@@ -129,44 +143,36 @@ impl Inner {
             None => Err(Count::BadValues),
             Some(envelope) if envelope.key != key => {
                 redis.out_of_order(&live);
-                count(Count::BadValues);
-                self.stats.count(Scope::Redis, namespace, Count::Misses);
+                both(Count::BadValues);
+                count(Count::Misses);
                 return None;
             }
-            Some(envelope) => self.judge::<T>(redis, &live, envelope),
+            Some(envelope) => self.judge::<T>(redis, &live, envelope).map(|ok| (envelope, ok)),
         };
-        match (judged, envelope) {
-            (Ok((value, ttl)), Some(envelope)) => {
-                if counted {
-                    let what = if envelope.none { Count::NoneHits } else { Count::Hits };
-                    self.stats.count(Scope::Redis, namespace, what);
-                    self.stats.count(Scope::Overall, namespace, what);
-                }
+        let (remove, fault) = match judged {
+            Ok((envelope, (value, ttl))) if valid(&value) => {
+                both(if envelope.none { Count::NoneHits } else { Count::Hits });
+                let tags: Box<[u64]> =
+                    envelope.tags.iter().map(|tag| self.index.tag_hash(tag)).collect();
+                let size = (bytes.len() + SLOT_BYTES) as u64;
+                let expires = self.now().saturating_add(nanos(ttl));
+                let erased: Value = value.clone();
+                let slot = Slot::new(erased, local, expires, tags, size, namespace, envelope.none);
+                let slot = Arc::new(slot);
                 if let Some(memory) = &self.memory {
-                    let tags: Box<[u64]> =
-                        envelope.tags.iter().map(|tag| self.index.tag_hash(tag)).collect();
-                    let size = bytes.len() + SLOT_BYTES;
-                    let expires = self.now().saturating_add(nanos(ttl));
-                    let erased: Value = value.clone();
-                    let none = envelope.none;
-                    let slot =
-                        Slot::new(erased, local, expires, tags, size as u64, namespace, none);
-                    memory.insert(key, Arc::new(slot), self.now());
+                    memory.insert(key, slot.clone(), self.now());
                 }
-                Some(value)
+                return Some((value, slot));
             }
-            (Err(fault), _) => {
-                count(fault);
-                if counted {
-                    self.stats.count(Scope::Redis, namespace, Count::Misses);
-                }
-                if fault == Count::BadValues {
-                    redis.remove(key, namespace).await;
-                }
-                None
-            }
-            (Ok(_), None) => None,
+            Ok(_) => (true, Count::Hidden),
+            Err(fault) => (fault == Count::BadValues, fault),
+        };
+        both(fault);
+        count(Count::Misses);
+        if remove {
+            redis.remove(key, namespace).await;
         }
+        None
     }
 
     /// Whether an entry of Redis may be shown, and for how long.
@@ -210,50 +216,48 @@ impl Inner {
         })
     }
 
-    /// A value did not pass its reader's look at it: it goes from every tier.
-    pub(crate) async fn refuse(&self, key: &str, namespace: u16) {
-        self.stats.count(Scope::Overall, namespace, Count::Hidden);
-        if let Some(memory) = &self.memory {
-            memory.remove(key);
-        }
-        if let Some(redis) = &self.redis {
-            redis.remove(key, namespace).await;
-        }
-    }
-
-    /// Before the leader of a flight computes: perhaps the value has come in the meantime, or
-    /// another node computes it.
+    /// Before the leader of a flight computes: perhaps the value has come in the meantime, Redis
+    /// has it, or another node computes it. With the value, its slot; with the right to compute,
+    /// the lease.
     pub(crate) async fn lead<T: Cacheable>(
         &self,
         key: &str,
+        namespace: u16,
         deadline: Duration,
         valid: &impl Fn(&T) -> bool,
-    ) -> Result<(Option<Arc<T>>, Option<Lease>), CacheError> {
-        let namespace = self.stats.namespace(key);
-        let found = self.lookup_memory::<T>(key, namespace, false).filter(|value| valid(value));
-        let Some(redis) = &self.redis else { return Ok((found, None)) };
-        if found.is_some() {
-            return Ok((found, None));
+    ) -> Led<T> {
+        if let Some(value) = self.lookup_memory(key, namespace, false, valid) {
+            self.stats.count(Scope::Overall, namespace, Count::Hits);
+            return Led::Found(value, None);
         }
+        if let Some(redis) = &self.redis
+            && let Some((value, slot)) = self.lookup_redis(redis, key, namespace, true, valid).await
+        {
+            return Led::Found(value, Some(slot));
+        }
+        self.stats.count(Scope::Overall, namespace, Count::Misses);
+        let Some(redis) = &self.redis else { return Led::Computes(None) };
         let mut pause = LOOK_AGAIN.0;
         loop {
             let left = deadline.saturating_sub(self.clock.elapsed());
             if left.is_zero() {
-                return Ok((None, None));
+                return Led::Computes(None);
             }
-            let leasing = redis.lease(key, self.config.load_wait).await;
-            if matches!(leasing, Leasing::Taken) {
-                tokio::time::sleep(pause.min(left)).await;
-                pause = (pause * 3 / 2).min(LOOK_AGAIN.1);
-            }
-            let lease = match leasing {
-                Leasing::Unavailable => return Ok((None, None)),
-                Leasing::Taken => None,
+            let lease = match redis.lease(key, self.config.load_wait).await {
+                Leasing::Unavailable => return Led::Computes(None),
                 Leasing::Granted(lease) => Some(lease),
+                Leasing::Taken => {
+                    tokio::time::sleep(pause.min(left)).await;
+                    pause = (pause * 3 / 2).min(LOOK_AGAIN.1);
+                    None
+                }
             };
-            let found = self.lookup::<T>(key, false).await?.filter(|value| valid(value));
-            if found.is_some() || lease.is_some() {
-                return Ok((found, lease));
+            let found = self.lookup_redis(redis, key, namespace, false, valid).await;
+            if let Some((value, slot)) = found {
+                return Led::Found(value, Some(slot));
+            }
+            if lease.is_some() {
+                return Led::Computes(lease);
             }
         }
     }
@@ -294,7 +298,7 @@ impl Inner {
                 match self.store(key, &value, item).await {
                     Ok(slot) => {
                         if let Some(flight) = flight {
-                            flight.land(Landing::Value { slot, stamp: stamp.local });
+                            flight.land(Landing::Value { slot, stamp: stamp.local, found: false });
                         }
                     }
                     // Not kept, but computed: the caller gets it, waiters compute for themselves.

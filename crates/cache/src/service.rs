@@ -17,7 +17,7 @@ use crate::flight::{Boarding, FlightBoard, Landing};
 use crate::follow::Follower;
 use crate::index::{Cover, InvalidationIndex, Numbering};
 use crate::key;
-use crate::lookup::Item;
+use crate::lookup::{Item, Led};
 use crate::memory::{MemoryTier, Slot};
 use crate::pattern::Pattern;
 use crate::reclaim::reclaim;
@@ -164,7 +164,7 @@ impl CacheService {
             inner.not_fresh(key)?;
             return Ok(None);
         }
-        inner.lookup(key, true).await
+        inner.lookup(key, inner.stats.namespace(key), true, &|_| true).await
     }
 
     /// Stores a value. That a tier is out does not make it fail.
@@ -282,6 +282,8 @@ impl CacheService {
         let inner = &*self.inner;
         let namespace = inner.stats.namespace(key);
         let fresh = inner.fresh(call.consistency).await;
+        // Whether this lookup still has to be counted as a hit or a miss.
+        let mut uncounted = false;
         if call.refresh {
             key::check_key(key)?;
             inner.stats.count(Scope::Overall, namespace, Count::Refreshes);
@@ -291,54 +293,79 @@ impl CacheService {
                 // Nobody knows whether what others compute began late enough.
                 return inner.compute(key, None, false, compute).await;
             }
-        } else if let Some(value) = inner.lookup::<T>(key, true).await? {
-            if valid(&value) {
+        } else {
+            if let Some(value) = inner.lookup_memory(key, namespace, true, &valid) {
                 return Ok(value);
             }
-            inner.refuse(key, namespace).await;
+            key::check_key(key)?;
+            uncounted = true;
         }
         // A forced computation is shared only with others that are forced.
         let board = if call.refresh { format!("\0{key}") } else { key.to_owned() };
         let arrival = inner.index.head();
         let deadline = inner.clock.elapsed() + inner.config.load_wait;
-        let mut counted = false;
+        let mut waited = false;
         loop {
             let mut landing = match inner.flights.board(&board) {
+                Boarding::Leads(flight) if call.refresh || !fresh => {
+                    return inner.compute(key, Some(flight), call.refresh, compute).await;
+                }
                 Boarding::Leads(flight) => {
-                    if call.refresh || !fresh {
-                        return inner.compute(key, Some(flight), call.refresh, compute).await;
+                    match inner.lead(key, namespace, deadline, &valid).await {
+                        Led::Found(value, slot) => {
+                            if let Some(slot) = slot {
+                                let stamp = slot.checked();
+                                flight.land(Landing::Value { slot, stamp, found: true });
+                            }
+                            return Ok(value);
+                        }
+                        Led::Computes(lease) => {
+                            let computed = inner.compute(key, Some(flight), false, compute).await;
+                            // Given back only after the value is where other nodes look for it.
+                            drop(lease);
+                            return computed;
+                        }
                     }
-                    let (found, lease) = inner.lead(key, deadline, &valid).await?;
-                    if let Some(value) = found {
-                        return Ok(value);
-                    }
-                    let computed = inner.compute(key, Some(flight), false, compute).await;
-                    // Given back only after the value is where the other nodes look for it.
-                    drop(lease);
-                    return computed;
                 }
                 Boarding::Waits(landing) => landing,
             };
-            if !counted {
+            if !waited {
                 inner.stats.count(Scope::Overall, namespace, Count::Coalesced);
-                counted = true;
+                waited = true;
             }
             let left = deadline.saturating_sub(inner.clock.elapsed());
             let landed =
                 tokio::time::timeout(left, landing.wait_for(|l| !matches!(l, Landing::Flying)))
                     .await;
+            let mut count = |what| {
+                if std::mem::take(&mut uncounted) {
+                    inner.stats.count(Scope::Overall, namespace, what);
+                }
+            };
             match landed.map(|l| l.map(|l| l.clone())) {
                 // The computation takes too long: this caller computes for itself.
-                Err(_) => return inner.compute(key, None, call.refresh, compute).await,
-                Ok(Ok(Landing::Value { slot, stamp })) => {
+                Err(_) => {
+                    count(Count::Misses);
+                    return inner.compute(key, None, call.refresh, compute).await;
+                }
+                Ok(Ok(Landing::Value { slot, stamp, found })) => {
                     let known =
                         arrival <= stamp || !inner.index.covers_local(stamp, key, &slot.tags);
-                    if known && let Ok(value) = Arc::downcast::<T>(slot.value.clone()) {
+                    if known
+                        && let Ok(value) = Arc::downcast::<T>(slot.value.clone())
+                        && (!found || valid(&value))
+                    {
+                        count(match (found, slot.none) {
+                            (true, false) => Count::Hits,
+                            (true, true) => Count::NoneHits,
+                            (false, _) => Count::Misses,
+                        });
                         return Ok(value);
                     }
                 }
                 Ok(Ok(Landing::Error(error))) => {
                     if let Ok(error) = Arc::downcast::<E>(error) {
+                        count(Count::Misses);
                         return Err(LoadError::Compute(error));
                     }
                 }

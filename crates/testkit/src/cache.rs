@@ -35,22 +35,13 @@ pub async fn suite(make: impl AsyncFn() -> CacheUnderTest) {
 }
 
 async fn get(test: &CacheUnderTest, key: &str) -> Option<Vec<u8>> {
-    test.cache
-        .get(key, Consistency::Fenced)
-        .await
-        .expect("a good key")
+    test.cache.get(key, Consistency::Fenced).await.expect("a good key")
 }
 
 async fn set(test: &CacheUnderTest, key: &str, value: &[u8], tags: &[&str]) {
     let tags = tags.iter().map(|&tag| tag.to_owned()).collect();
-    let options = SetOptions {
-        tags,
-        ..SetOptions::default()
-    };
-    test.cache
-        .set(key, value.to_vec(), &options)
-        .await
-        .expect("a good key");
+    let options = SetOptions { tags, ..SetOptions::default() };
+    test.cache.set(key, value.to_vec(), &options).await.expect("a good key");
 }
 
 async fn values_come_back_as_they_were(test: &CacheUnderTest) {
@@ -59,19 +50,8 @@ async fn values_come_back_as_they_were(test: &CacheUnderTest) {
         assert_eq!(get(test, "entity:did:plc:a").await.as_deref(), Some(value));
     }
     assert_eq!(get(test, "entity:did:plc:b").await, None);
-    assert!(
-        test.cache
-            .exists("entity:did:plc:a")
-            .await
-            .expect("a good key")
-    );
-    assert!(
-        !test
-            .cache
-            .exists("entity:did:plc:b")
-            .await
-            .expect("a good key")
-    );
+    assert!(test.cache.exists("entity:did:plc:a").await.expect("a good key"));
+    assert!(!test.cache.exists("entity:did:plc:b").await.expect("a good key"));
     let health = test.cache.health().await;
     assert_eq!(health.status, CacheStatus::Healthy, "{:?}", health.reason);
 }
@@ -84,39 +64,20 @@ async fn a_value_is_replaced_and_deleted(test: &CacheUnderTest) {
     assert!(!test.cache.delete("k").await.expect("a good key"));
     assert_eq!(get(test, "k").await, None);
     set(test, "k", b"3", &[]).await;
-    assert_eq!(
-        get(test, "k").await.as_deref(),
-        Some(&b"3"[..]),
-        "after a delete"
-    );
+    assert_eq!(get(test, "k").await.as_deref(), Some(&b"3"[..]), "after a delete");
 }
 
 async fn time_to_live_ends_and_zero_keeps_nothing(test: &CacheUnderTest) {
-    let ttl = |seconds| SetOptions {
-        ttl: Some(Duration::from_secs(seconds)),
-        ..SetOptions::default()
-    };
-    test.cache
-        .set("k", b"v".to_vec(), &ttl(100))
-        .await
-        .expect("a good key");
+    let ttl =
+        |seconds| SetOptions { ttl: Some(Duration::from_secs(seconds)), ..SetOptions::default() };
+    test.cache.set("k", b"v".to_vec(), &ttl(100)).await.expect("a good key");
     test.clock.advance(Duration::from_secs(89));
-    assert!(
-        get(test, "k").await.is_some(),
-        "jitter shortens by a tenth at most"
-    );
+    assert!(get(test, "k").await.is_some(), "jitter shortens by a tenth at most");
     test.clock.advance(Duration::from_secs(11));
     assert!(get(test, "k").await.is_none(), "jitter never lengthens");
     set(test, "zero", b"old", &[]).await;
-    test.cache
-        .set("zero", b"new".to_vec(), &ttl(0))
-        .await
-        .expect("a good key");
-    assert_eq!(
-        get(test, "zero").await,
-        None,
-        "0 s is not for ever, and not the value before"
-    );
+    test.cache.set("zero", b"new".to_vec(), &ttl(0)).await.expect("a good key");
+    assert_eq!(get(test, "zero").await, None, "0 s is not for ever, and not the value before");
 }
 
 async fn the_race_of_load_and_invalidation_is_closed(test: &CacheUnderTest) {
@@ -128,34 +89,15 @@ async fn the_race_of_load_and_invalidation_is_closed(test: &CacheUnderTest) {
         (4, Target::Pattern("*:score:?".into())),
     ] {
         let noted = test.cache.note();
-        test.cache.invalidate(&Invalidation {
-            seq,
-            targets: vec![target.clone()],
-        });
+        test.cache.invalidate(&Invalidation { seq, targets: vec![target.clone()] });
         let tags = vec!["did:plc:a".to_owned()];
-        let options = SetOptions {
-            tags,
-            stamp: Some(noted),
-            ..SetOptions::default()
-        };
-        test.cache
-            .set("trust:score:a", b"old".to_vec(), &options)
-            .await
-            .expect("a good key");
+        let options = SetOptions { tags, stamp: Some(noted), ..SetOptions::default() };
+        test.cache.set("trust:score:a", b"old".to_vec(), &options).await.expect("a good key");
         assert_eq!(get(test, "trust:score:a").await, None, "{target:?}");
     }
-    let options = SetOptions {
-        stamp: Some(test.cache.note()),
-        ..SetOptions::default()
-    };
-    test.cache
-        .set("trust:score:a", b"new".to_vec(), &options)
-        .await
-        .expect("a good key");
-    assert!(
-        get(test, "trust:score:a").await.is_some(),
-        "noted after all of them"
-    );
+    let options = SetOptions { stamp: Some(test.cache.note()), ..SetOptions::default() };
+    test.cache.set("trust:score:a", b"new".to_vec(), &options).await.expect("a good key");
+    assert!(get(test, "trust:score:a").await.is_some(), "noted after all of them");
 }
 
 async fn a_tag_hides_what_carries_it_and_nothing_else(test: &CacheUnderTest) {
@@ -164,10 +106,7 @@ async fn a_tag_hides_what_carries_it_and_nothing_else(test: &CacheUnderTest) {
     test.cache.clear_tag("b").await.expect("a good tag");
     assert_eq!(get(test, "graph:path:a:c").await, None);
     assert!(get(test, "graph:path:a:d").await.is_some());
-    test.cache.invalidate(&Invalidation {
-        seq: 1,
-        targets: vec![Target::Tag("d".into())],
-    });
+    test.cache.invalidate(&Invalidation { seq: 1, targets: vec![Target::Tag("d".into())] });
     assert_eq!(get(test, "graph:path:a:d").await, None);
 }
 
@@ -183,31 +122,18 @@ async fn patterns_hide_what_matches_and_nothing_else(test: &CacheUnderTest) {
         for key in keys {
             set(test, key, b"v", &[]).await;
         }
-        test.cache
-            .clear_pattern(pattern)
-            .await
-            .expect("a good pattern");
+        test.cache.clear_pattern(pattern).await.expect("a good pattern");
         for (key, hidden) in keys.iter().zip(hidden) {
-            assert_eq!(
-                get(test, key).await.is_none(),
-                hidden,
-                "{key} after {pattern}"
-            );
+            assert_eq!(get(test, key).await.is_none(), hidden, "{key} after {pattern}");
         }
     }
-    assert!(
-        test.cache.clear_pattern("trust:[").await.is_err(),
-        "not closed"
-    );
+    assert!(test.cache.clear_pattern("trust:[").await.is_err(), "not closed");
 }
 
 async fn an_identifier_with_a_star_is_no_wildcard(test: &CacheUnderTest) {
     set(test, "entity:a*", b"star", &[]).await;
     set(test, "entity:ab", b"b", &[]).await;
-    test.cache.invalidate(&Invalidation {
-        seq: 1,
-        targets: vec![Target::Key("entity:a*".into())],
-    });
+    test.cache.invalidate(&Invalidation { seq: 1, targets: vec![Target::Key("entity:a*".into())] });
     assert_eq!(get(test, "entity:a*").await, None);
     assert!(get(test, "entity:ab").await.is_some());
     assert!(test.cache.delete("entity:*").await.is_ok());
@@ -215,10 +141,7 @@ async fn an_identifier_with_a_star_is_no_wildcard(test: &CacheUnderTest) {
 }
 
 async fn repeating_a_record_changes_nothing(test: &CacheUnderTest) {
-    let record = Invalidation {
-        seq: 9,
-        targets: vec![Target::Tag("a".into())],
-    };
+    let record = Invalidation { seq: 9, targets: vec![Target::Tag("a".into())] };
     test.cache.invalidate(&record);
     test.cache.invalidate(&record);
     set(test, "k", b"v", &["a"]).await;
@@ -228,21 +151,9 @@ async fn repeating_a_record_changes_nothing(test: &CacheUnderTest) {
 async fn keys_that_cannot_be_are_refused(test: &CacheUnderTest) {
     let big = "k".repeat(1 << 20);
     for key in ["", "a\nb", "a\u{0}", big.as_str()] {
-        let error = test
-            .cache
-            .get(key, Consistency::Eventual)
-            .await
-            .expect_err("refused");
-        assert!(
-            error.to_string().len() < 300,
-            "an error that can be read: {error}"
-        );
-        assert!(
-            test.cache
-                .set(key, vec![1], &SetOptions::default())
-                .await
-                .is_err()
-        );
+        let error = test.cache.get(key, Consistency::Eventual).await.expect_err("refused");
+        assert!(error.to_string().len() < 300, "an error that can be read: {error}");
+        assert!(test.cache.set(key, vec![1], &SetOptions::default()).await.is_err());
         assert!(test.cache.delete(key).await.is_err());
         assert!(test.cache.exists(key).await.is_err());
     }

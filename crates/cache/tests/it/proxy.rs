@@ -161,8 +161,10 @@ async fn pump_replies(
             let mut out = Vec::new();
             let fault = *faults.borrow();
             match fault {
-                Fault::DropReplies(n) if count % n == 0 => {}
-                Fault::ReorderReplies(n) if count % n == 0 && held.is_none() => held = Some(frame),
+                Fault::DropReplies(n) if count.is_multiple_of(n) => {}
+                Fault::ReorderReplies(n) if count.is_multiple_of(n) && held.is_none() => {
+                    held = Some(frame)
+                }
                 _ => out = frame,
             }
             if !out.is_empty() {
