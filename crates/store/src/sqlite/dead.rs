@@ -144,7 +144,7 @@ impl Act {
         let entry = tx
             .conn
             .prepare_cached(
-                "SELECT priority, length(payload), accepted_at FROM dead_letters WHERE id = $1",
+                "SELECT priority, octet_length(payload), accepted_at FROM dead_letters WHERE id = $1",
             )?
             .query_row([id], |row| {
                 Ok(Entry {
