@@ -1,1 +1,10 @@
-//! (being written)
+//! What tests of several crates share: one conformance suite for each swapped trait, builders and
+//! generators of events, a store that fails on command, and a fake relay.
+
+pub mod cache;
+pub mod events;
+pub mod faults;
+pub mod generate;
+pub mod model;
+pub mod relay;
+pub mod store;

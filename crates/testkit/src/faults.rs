@@ -1,0 +1,191 @@
+//! A store that fails on command, at named points.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rhiz_domain::{
+    Collection, EntityId, Event, EventId, Tid,
+    store::{
+        AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
+        DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Moved, Progress, Quota,
+        Receipt, RecordRow, SettleError, Settlement, Store, StoreError, Verdict, Whereabouts,
+    },
+};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where a store can be made to fail.
+pub enum Point<'a> {
+    /// Before anything of an intake is stored.
+    Append(&'a Intake),
+    /// Before anything is claimed.
+    Claim,
+    /// Before a verdict is carried out; a failure here fails the whole settlement.
+    Settle(&'a Event, &'a Verdict),
+}
+
+/// Decides whether a point fails.
+pub type Plan = Arc<dyn Fn(Point<'_>) -> Option<StoreError> + Send + Sync>;
+
+/// Another store, and a plan for its failures.
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    plan: Arc<Mutex<Plan>>,
+}
+
+impl FaultyStore {
+    /// Fails nowhere yet.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        let plan: Plan = Arc::new(|_| None);
+        Self { inner, plan: Arc::new(Mutex::new(plan)) }
+    }
+
+    /// From now on fails where `plan` says.
+    pub fn fail(&self, plan: impl Fn(Point<'_>) -> Option<StoreError> + Send + Sync + 'static) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(plan);
+    }
+
+    /// Fails no more.
+    pub fn heal(&self) {
+        self.fail(|_| None);
+    }
+
+    fn at(&self, point: Point<'_>) -> Result<(), StoreError> {
+        at(&self.plan, point)
+    }
+}
+
+fn at(plan: &Mutex<Plan>, point: Point<'_>) -> Result<(), StoreError> {
+    let plan = Arc::clone(&*plan.lock().unwrap_or_else(PoisonError::into_inner));
+    plan(point).map_or(Ok(()), Err)
+}
+
+struct FaultyClaim {
+    inner: Box<dyn Claimed>,
+    plan: Arc<Mutex<Plan>>,
+}
+
+#[async_trait]
+impl Claimed for FaultyClaim {
+    fn events(&self) -> &[Arc<Event>] {
+        self.inner.events()
+    }
+
+    async fn settle(&mut self, settlements: Vec<Settlement>) -> Result<u64, SettleError> {
+        let failure = settlements.iter().find_map(|s| {
+            at(&self.plan, Point::Settle(&self.inner.events()[s.index], &s.verdict)).err()
+        });
+        match failure {
+            Some(error) => Err(SettleError { error, settlements }),
+            None => self.inner.settle(settlements).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for FaultyStore {
+    async fn append(&self, intake: Intake) -> Result<Vec<Receipt>, AppendError> {
+        self.at(Point::Append(&intake))?;
+        self.inner.append(intake).await
+    }
+    async fn claim(&self, quota: Quota) -> Result<Option<Box<dyn Claimed>>, StoreError> {
+        self.at(Point::Claim)?;
+        let claim = self.inner.claim(quota).await?;
+        Ok(claim.map(|inner| -> Box<dyn Claimed> {
+            Box::new(FaultyClaim { inner, plan: Arc::clone(&self.plan) })
+        }))
+    }
+    async fn wake(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.wake(now).await
+    }
+    async fn ready(&self) {
+        self.inner.ready().await;
+    }
+    fn depths(&self) -> Depths {
+        self.inner.depths()
+    }
+    async fn cursor(&self, source: &str) -> Result<Option<u64>, StoreError> {
+        self.inner.cursor(source).await
+    }
+    async fn find(&self, id: &EventId) -> Result<Option<Whereabouts>, StoreError> {
+        self.inner.find(id).await
+    }
+    async fn dead_letters(&self, filter: DeadFilter) -> Result<DeadPage, StoreError> {
+        self.inner.dead_letters(filter).await
+    }
+    async fn replay(
+        &self,
+        which: &DeadSelection,
+        most: usize,
+        by: &str,
+    ) -> Result<Moved, StoreError> {
+        self.inner.replay(which, most, by).await
+    }
+    async fn discard(
+        &self,
+        which: &DeadSelection,
+        most: usize,
+        by: &str,
+    ) -> Result<Moved, StoreError> {
+        self.inner.discard(which, most, by).await
+    }
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        self.inner.audit(limit).await
+    }
+    async fn prune(&self, accepted_before: Timestamp) -> Result<u64, StoreError> {
+        self.inner.prune(accepted_before).await
+    }
+}
+
+#[async_trait]
+impl Index for FaultyStore {
+    async fn facts(&self, progress: Progress) -> Result<Facts, StoreError> {
+        self.inner.facts(progress).await
+    }
+    async fn entity(&self, did: &str) -> Result<Option<EntityRow>, StoreError> {
+        self.inner.entity(did).await
+    }
+    async fn entities(&self, ids: &[EntityId]) -> Result<Vec<EntityRow>, StoreError> {
+        self.inner.entities(ids).await
+    }
+    async fn entity_by_handle(&self, handle: &str) -> Result<Option<EntityRow>, StoreError> {
+        self.inner.entity_by_handle(handle).await
+    }
+    async fn search(
+        &self,
+        query: Option<&str>,
+        after: Option<EntityId>,
+        limit: usize,
+    ) -> Result<Vec<EntityId>, StoreError> {
+        self.inner.search(query, after, limit).await
+    }
+    async fn record(
+        &self,
+        owner: EntityId,
+        collection: Collection,
+        rkey: Tid,
+    ) -> Result<Option<RecordRow>, StoreError> {
+        self.inner.record(owner, collection, rkey).await
+    }
+    async fn dump(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.dump().await
+    }
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        self.inner.counts().await
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    fn changes(&self) -> Option<ChangeReceiver> {
+        self.inner.changes()
+    }
+    fn last_change(&self) -> u64 {
+        self.inner.last_change()
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

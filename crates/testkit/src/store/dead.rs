@@ -1,0 +1,231 @@
+//! Inputs that are no events, and events that are given up.
+
+use super::{Rig, id, settlement};
+use crate::events::{at, deleted, did, profile, relationship};
+use rhiz_domain::{
+    EventType, Origin, Priority,
+    store::{
+        DeadFilter, DeadPage, DeadSelection, Intake, Moved, Receipt, Rejected, Verdict, Whereabouts,
+    },
+};
+use std::time::Duration;
+
+const A: &str = "did:plc:a";
+const B: &str = "did:plc:b";
+
+fn rejected(name: &str, who: Option<&str>) -> Rejected {
+    Rejected {
+        event_id: id(name),
+        event_type: Some(EventType::RelationshipCreated),
+        did: who.map(did),
+        raw: b"\xff\x00{\"half\": ".to_vec(),
+        reason: "it ends too early".into(),
+        origin: Origin::Jetstream { time_us: 5 },
+        at: at(77),
+    }
+}
+
+async fn take(rig: &Rig, rejected: Vec<Rejected>) -> Vec<Receipt> {
+    rig.store.append(Intake { rejected, ..Intake::default() }).await.unwrap()
+}
+
+async fn page(rig: &Rig, filter: DeadFilter) -> DeadPage {
+    let limit = if filter.limit == 0 { 100 } else { filter.limit };
+    rig.store.dead_letters(DeadFilter { limit, ..filter }).await.unwrap()
+}
+
+/// Its bytes, cut to 64 KiB; it takes no part of the queue.
+pub async fn a_rejected_input_is_kept_as_it_came(mut rig: Rig) {
+    let long = Rejected {
+        raw: vec![0xfe; Rejected::MAX_RAW + 5],
+        event_type: None,
+        origin: Origin::File { digest: "abc".into(), offset: 3 },
+        ..rejected("long", None)
+    };
+    let receipts = take(&rig, vec![rejected("short", Some(A)), long]).await;
+    assert!(receipts.is_empty());
+    assert_eq!(rig.depths(), super::ready([0; 4], 0));
+    rig.reopen().await;
+    let letters = rig.dead().await;
+    let [long, short] = &letters[..] else { panic!("{letters:?}") };
+    assert_eq!(short.payload, b"\xff\x00{\"half\": ");
+    assert_eq!(short.last_error, "it ends too early");
+    assert_eq!(short.event_type, Some(EventType::RelationshipCreated));
+    assert_eq!((short.did.clone(), short.priority), (Some(did(A)), Priority::Normal));
+    assert_eq!((short.accepted_at, short.died_at), (at(77), at(1_000_000)));
+    assert_eq!((short.origin.as_str(), short.retry_count), ("jetstream", 0));
+    assert!(short.stages.is_empty());
+    assert_eq!((&long.did, long.event_type, long.origin.as_str()), (&None, None, "file"));
+    assert_eq!(long.payload, vec![0xfe; Rejected::MAX_RAW]);
+    match rig.store.find(&id("short")).await.unwrap() {
+        Some(Whereabouts::Dead(letter)) => assert_eq!(letter.id, short.id),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A source that is read again brings it again.
+pub async fn the_same_rejected_input_is_kept_once(mut rig: Rig) {
+    take(&rig, vec![rejected("x", Some(A)), rejected("x", Some(A))]).await;
+    take(&rig, vec![rejected("x", Some(A))]).await;
+    rig.reopen().await;
+    take(&rig, vec![rejected("x", Some(A)), rejected("y", Some(A))]).await;
+    assert_eq!(rig.dead().await.len(), 2);
+}
+
+/// Each DID has its own thousand, and those of nobody share one.
+pub async fn a_thousand_are_kept_of_one_did_and_the_rest_is_counted(mut rig: Rig) {
+    let many = |who: Option<&'static str>, n: usize| {
+        (0..n).map(move |i| rejected(&format!("{}-{i}", who.unwrap_or("nobody")), who)).collect()
+    };
+    take(&rig, many(Some(A), 990)).await;
+    take(&rig, many(Some(A), 1100)).await;
+    take(&rig, many(None, 1001)).await;
+    take(&rig, many(Some(B), 3)).await;
+    // Counted once too, when they come again.
+    take(&rig, many(Some(A), 1100)).await;
+    rig.reopen().await;
+    let of = |who: &str| DeadFilter { did: Some(did(who)), ..DeadFilter::default() };
+    assert_eq!(page(&rig, of(A)).await.count, Rejected::MAX_PER_DID as u64);
+    assert_eq!(page(&rig, of(B)).await.count, 3);
+    let all = page(&rig, DeadFilter::default()).await;
+    assert_eq!((all.count, all.uncounted), (1000 + 1000 + 3, 100 + 1));
+    assert_eq!(rig.store.counts().await.unwrap().dead_letters, 2003);
+}
+
+/// By type, by DID, by age; newest first, page by page.
+pub async fn dead_letters_are_filtered_and_paged(rig: Rig) {
+    for n in 0..10u32 {
+        let (kind, who) = (n % 2 == 0, n % 3 == 0);
+        let draft = if kind { relationship(A, B) } else { profile(A, "Ada") };
+        let draft = if who && !kind { profile(B, "Bob") } else { draft };
+        rig.accept([draft.id(&n.to_string())]).await;
+        let mut claim = rig.claim().await;
+        let reason = format!("reason {n}");
+        claim.settle(vec![settlement(0, Verdict::Bury { reason })]).await.unwrap();
+        rig.clock.advance(Duration::from_secs(1));
+    }
+    let names = |page: &DeadPage| {
+        page.letters.iter().map(|l| l.event_id.to_string()).collect::<Vec<_>>().join("")
+    };
+    let all = page(&rig, DeadFilter::default()).await;
+    assert_eq!((names(&all).as_str(), all.count, all.more), ("9876543210", 10, false));
+    let filter =
+        DeadFilter { event_type: Some(EventType::ProfileUpdated), ..DeadFilter::default() };
+    assert_eq!(names(&page(&rig, filter.clone()).await), "97531");
+    let filter = DeadFilter { did: Some(did(B)), ..filter };
+    assert_eq!(names(&page(&rig, filter.clone()).await), "93");
+    let filter = DeadFilter { since: Some(at(1_000_009)), ..filter };
+    assert_eq!(names(&page(&rig, filter).await), "9");
+    let filter = DeadFilter { since: Some(at(1_000_008)), ..DeadFilter::default() };
+    assert_eq!(names(&page(&rig, filter).await), "98");
+
+    let mut before = None;
+    let mut seen = String::new();
+    loop {
+        let page = page(&rig, DeadFilter { before, limit: 4, ..DeadFilter::default() }).await;
+        assert_eq!(page.count, 10);
+        assert!(page.letters.len() <= 4);
+        seen.push_str(&names(&page));
+        before = page.letters.last().map(|l| l.id);
+        if !page.more {
+            break;
+        }
+        assert_eq!(page.letters.len(), 4);
+    }
+    assert_eq!(seen, "9876543210");
+    let exactly = page(&rig, DeadFilter { limit: 10, ..DeadFilter::default() }).await;
+    assert!(!exactly.more);
+}
+
+/// What is kept of somebody goes with their account.
+pub async fn a_deleted_account_leaves_no_dead_letters(rig: Rig) {
+    let many = (0..1005).map(|n| rejected(&format!("a{n}"), Some(A)));
+    take(&rig, many.chain([rejected("b", Some(B))]).collect()).await;
+    rig.apply([deleted(A, 5)]).await;
+    let rest = page(&rig, DeadFilter::default()).await;
+    assert_eq!((rest.count, rest.uncounted), (1, 0));
+    assert_eq!(rest.letters[0].event_id.as_str(), "b");
+}
+
+async fn bury(rig: &Rig, draft: crate::events::Draft) {
+    rig.accept([draft]).await;
+    let mut claim = rig.claim().await;
+    let last = claim.events().len() - 1;
+    let reason = "of no use".into();
+    claim.settle(vec![settlement(last, Verdict::Bury { reason })]).await.unwrap();
+}
+
+fn some(names: &[&str]) -> DeadSelection {
+    DeadSelection::Events(names.iter().map(|n| id(n)).collect())
+}
+
+/// As new, oldest first, in its lane and its place; what never was an event stays.
+pub async fn a_replayed_letter_is_an_event_again(mut rig: Rig) {
+    for n in 0..4 {
+        bury(&rig, profile(A, "Ünïcödé").served(n).id(&n.to_string())).await;
+    }
+    bury(&rig, relationship(B, A).rev(4).id("b")).await;
+    take(&rig, vec![rejected("never", Some(A))]).await;
+    let moved = rig.store.replay(&some(&["2", "never", "unknown"]), 10, "ops").await.unwrap();
+    assert_eq!(moved, Moved { done: 1, impossible: 1, more: false });
+    let bytes = profile(A, "Ünïcödé").served(2).build().payload.get().len();
+    for _ in 0..2 {
+        assert_eq!(rig.depths(), super::ready([0, 1, 0, 0], bytes));
+        rig.reopen().await;
+    }
+    {
+        let claim = rig.claim().await;
+        let event = &claim.events()[0];
+        let original = profile(A, "Ünïcödé").served(2).build();
+        assert_eq!((event.event_id.as_str(), event.retry_count), ("2", 0));
+        assert_eq!(event.payload.get(), original.payload.get());
+        assert_eq!(
+            (event.assigned_rev, event.timestamp),
+            (original.assigned_rev, original.timestamp)
+        );
+    }
+    let of_a = DeadFilter { did: Some(did(A)), ..DeadFilter::default() };
+    let of_a = DeadSelection::Filter(of_a);
+    let moved = rig.store.replay(&of_a, 2, "ops").await.unwrap();
+    assert_eq!(moved, Moved { done: 2, impossible: 1, more: true });
+    assert_eq!(super::ids(&*rig.claim().await), ["2", "0", "1"]);
+    rig.work().await;
+    assert_eq!(rig.store.counts().await.unwrap().dead_letters, 3);
+    assert!(matches!(rig.store.find(&id("2")).await.unwrap(), Some(Whereabouts::Done { .. })));
+    // The same event is still known, and accepted once.
+    let again = rig.accept([profile(A, "Ünïcödé").served(2).id("2")]).await;
+    assert_eq!(again, [Receipt::Duplicate]);
+    // An input that could be no event takes no effect by being asked for again.
+    let moved = rig.store.replay(&of_a, 10, "ops").await.unwrap();
+    assert_eq!(moved, Moved { done: 1, impossible: 1, more: false });
+    assert_eq!(rig.store.audit(10).await.unwrap().len(), 3);
+}
+
+/// By whom, when, and how many; an act on nothing is no act.
+pub async fn what_is_discarded_is_gone_and_written_down(mut rig: Rig) {
+    bury(&rig, profile(A, "Ada").id("x")).await;
+    bury(&rig, relationship(B, A).id("y")).await;
+    take(&rig, vec![rejected("never", Some(A))]).await;
+    let filter =
+        DeadFilter { event_type: Some(EventType::ProfileUpdated), ..DeadFilter::default() };
+    let moved = rig.store.discard(&DeadSelection::Filter(filter), 10, "ada").await.unwrap();
+    assert_eq!(moved, Moved { done: 1, impossible: 0, more: false });
+    rig.clock.advance(Duration::from_secs(1));
+    let moved = rig.store.discard(&some(&["never"]), 10, "bob").await.unwrap();
+    assert_eq!(moved, Moved { done: 1, impossible: 0, more: false });
+    assert_eq!(rig.store.discard(&some(&["gone"]), 10, "eve").await.unwrap(), Moved::default());
+    rig.reopen().await;
+    assert_eq!(rig.dead().await.len(), 1);
+    let audit = rig.store.audit(10).await.unwrap();
+    let told: Vec<_> =
+        audit.iter().map(|a| (a.action.as_str(), a.by.as_str(), a.count, a.at)).collect();
+    assert_eq!(told, [("discard", "bob", 1, at(1_000_001)), ("discard", "ada", 1, at(1_000_000))]);
+    assert_eq!(rig.store.audit(1).await.unwrap().len(), 1);
+    assert!(
+        rig.store
+            .find(&id("x"))
+            .await
+            .unwrap()
+            .is_some_and(|w| matches!(w, Whereabouts::Done { .. }))
+    );
+}
