@@ -5,4 +5,7 @@ mod applying;
 mod examples;
 mod exhaustive;
 mod naive;
+#[path = "../../benches/graph/networks.rs"]
+mod networks;
+mod real;
 mod world;
