@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub enum Effect {
     /// A record was written or deleted.
-    Record(Box<RecordWrite>),
+    Record(Arc<RecordWrite>),
     /// An account changed its status.
     Account {
         /// Whose.

@@ -233,7 +233,14 @@ pub struct Event {
     pub origin: Origin,
     /// Its record was proven against the repo's signature before it was accepted.
     pub verified: bool,
+    /// What it does to the index, once that was read: see [`crate::payload::interpret`].
+    pub effect: Remembered,
 }
+
+/// What an event was read as, so that it is read once between accept and work. Only in memory;
+/// whoever changes an event after reading it has to reset this.
+#[derive(Debug, Clone, Default)]
+pub struct Remembered(pub(crate) std::sync::OnceLock<Result<crate::Effect, crate::Invalid>>);
 
 /// One step an event went through.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -254,7 +261,7 @@ pub struct Stage {
 
 impl Event {
     /// What makes two events the same: SHA-256 over type, DID and payload, however the payload's
-    /// keys are ordered or spaced.
+    /// keys are ordered or spaced. What this server made at accept (a revision) plays no part.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
         use sha2::{Digest, Sha256};
@@ -263,15 +270,40 @@ impl Event {
         hash.update([0]);
         hash.update(self.did.as_str());
         hash.update([0]);
-        match serde_json::from_str(self.payload.get()) {
-            Ok(mut value) => {
-                sort_keys(&mut value);
-                hash.update(value.to_string());
+        match crate::payload::interpret(self) {
+            // A record is hashed already, in its canonical form; unless a date in it was taken from
+            // the revision that this server made.
+            Ok(crate::Effect::Record(write)) if write.version.class == 1 => {
+                hash.update([write.collection as u8, u8::from(write.version.deleted)]);
+                hash.update(write.rkey.to_u64().to_be_bytes());
+                hash.update(write.version.rev.to_u64().to_be_bytes());
+                hash.update(write.version.hash);
+                hash.update(write.cid.as_deref().unwrap_or_default());
             }
-            // Not JSON: validation refuses it, but two of them still compare.
-            Err(_) => hash.update(self.payload.get()),
+            _ => match serde_json::from_str(self.payload.get()) {
+                Ok(mut value) => {
+                    sort_keys(&mut value);
+                    hash.update(value.to_string());
+                }
+                // Not JSON: validation refuses it, but two of them still compare.
+                Err(_) => hash.update(self.payload.get()),
+            },
         }
         hash.finalize().into()
+    }
+
+    /// Whether its record has the date of the revision that this server made: a flat form that
+    /// gives neither.
+    fn is_dated_by_us(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Given {
+            record: Option<serde::de::IgnoredAny>,
+            created_at: Option<serde::de::IgnoredAny>,
+        }
+        self.assigned_rev.is_some()
+            && !self.event_type.is_delete()
+            && serde_json::from_str::<Given>(self.payload.get())
+                .is_ok_and(|given| given.record.is_none() && given.created_at.is_none())
     }
 }
 

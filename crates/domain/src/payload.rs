@@ -11,6 +11,7 @@ use crate::{
 };
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// How far ahead of our clock a revision or an account's time may be.
 const FUTURE: i64 = 5;
@@ -69,8 +70,12 @@ pub fn needs_rev(kind: EventType, payload: &Map<String, Value>) -> bool {
     !collections(kind).is_empty() && payload.get("rev").is_none_or(Value::is_null)
 }
 
-/// The effect of an event, or every rule it breaks.
+/// The effect of an event, or every rule it breaks. Read once, remembered with the event.
 pub fn interpret(event: &Event) -> Result<Effect, Invalid> {
+    event.effect.0.get_or_init(|| read(event)).clone()
+}
+
+fn read(event: &Event) -> Result<Effect, Invalid> {
     let payload: Value = serde_json::from_str(event.payload.get())
         .map_err(|e| Invalid::one("payload", e.to_string()))?;
     let Some(map) = payload.as_object() else {
@@ -79,7 +84,7 @@ pub fn interpret(event: &Event) -> Result<Effect, Invalid> {
     if collections(event.event_type).is_empty() {
         interpret_account(event, map)
     } else {
-        interpret_record(event, map).map(|write| Effect::Record(Box::new(write)))
+        interpret_record(event, map).map(|write| Effect::Record(Arc::new(write)))
     }
 }
 

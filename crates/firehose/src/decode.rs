@@ -226,6 +226,7 @@ impl Found<'_> {
     ) -> Result<Event, String> {
         let payload = serde_json::value::to_raw_value(payload).map_err(|e| e.to_string())?;
         let event = Event {
+            effect: Default::default(),
             event_id: self.event_id(id),
             event_type,
             did,

@@ -174,6 +174,7 @@ impl Pipeline {
         };
         let now = shared.clock.now();
         let event = Event {
+            effect: Default::default(),
             event_id: event_id.unwrap_or_else(|| EventId::generate(now, &*shared.entropy)),
             event_type,
             did,

@@ -57,6 +57,7 @@ mod tests {
     fn every_type_of_event_has_exactly_one_processor() {
         for event_type in EventType::ALL {
             let event = Event {
+                effect: Default::default(),
                 event_id: EventId::parse("e").unwrap(),
                 event_type: *event_type,
                 did: Did::parse("did:plc:a").unwrap(),

@@ -15,6 +15,7 @@ const NOW: &str = "2026-02-01T00:00:00Z";
 
 pub(crate) fn event(kind: EventType, payload: &Value) -> Event {
     Event {
+        effect: Default::default(),
         event_id: EventId::parse("e").unwrap(),
         event_type: kind,
         did: Did::parse(OWNER).unwrap(),
@@ -110,7 +111,7 @@ fn with(mut record: Value, path: &str, value: Value) -> Value {
 
 fn write(kind: EventType, payload: &Value) -> RecordWrite {
     match interpret(&event(kind, payload)) {
-        Ok(Effect::Record(write)) => *write,
+        Ok(Effect::Record(write)) => std::sync::Arc::unwrap_or_clone(write),
         other => panic!("{other:?}"),
     }
 }
@@ -650,4 +651,29 @@ fn the_cid_of_the_canonical_form_is_not_remembered() {
     let foreign = "bafyreidfayvfuwqa7qlnopdjiqrxzs6blmoeu4rujcjtnci5beludirz2a";
     let other = with(payload, "cid", json!(foreign));
     assert_eq!(write(EventType::RelationshipCreated, &other).cid.as_deref(), Some(foreign));
+}
+
+/// The same submission twice, with what the server made at accept in between.
+#[test]
+fn what_the_server_made_plays_no_part_in_what_is_the_same() {
+    let flat = json!({
+        "uri": uri(Collection::Relationship),
+        "participants": [OWNER, OTHER], "type": "social", "strength": 7,
+    });
+    let lexicon = with(about(Collection::Relationship, relationship()), "rev", Value::Null);
+    for payload in [flat, lexicon] {
+        let [one, two] = [1_700_000_000_000, 1_700_000_000_001].map(|ms| {
+            let mut event = event(EventType::RelationshipCreated, &payload);
+            let now = jiff::Timestamp::from_millisecond(ms).unwrap();
+            event.assigned_rev = Some(Tid::at(now, 0));
+            interpret(&event).unwrap();
+            event.fingerprint()
+        });
+        assert_eq!(one, two, "{payload}");
+    }
+    let given = about(Collection::Relationship, relationship());
+    let other = with(given.clone(), "rev", json!(KEY));
+    let [one, two] =
+        [given, other].map(|p| event(EventType::RelationshipCreated, &p).fingerprint());
+    assert_ne!(one, two);
 }

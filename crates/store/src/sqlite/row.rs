@@ -47,6 +47,7 @@ pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     let text = |i: usize| row.get::<_, String>(i);
     let stages: Option<String> = row.get(10)?;
     Ok(Event {
+        effect: Default::default(),
         event_id: EventId::parse(&text(0)?).map_err(|e| wrong(0, e))?,
         event_type: EventType::parse(&text(1)?).ok_or_else(|| wrong(1, "unknown event type"))?,
         did: Did::parse(&text(2)?).map_err(|e| wrong(2, e))?,
