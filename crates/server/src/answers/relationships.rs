@@ -24,6 +24,48 @@ pub struct RelationshipAnswer {
     pub texts: bool,
 }
 
+/// What of a record who may not read its texts may read: what paths and scores tell anyway.
+const OPEN_FIELDS: [&str; 9] = [
+    "$type",
+    "participants",
+    "type",
+    "strength",
+    "verification",
+    "privacy",
+    "temporal",
+    "signatures",
+    "createdAt",
+];
+
+impl RelationshipAnswer {
+    /// The record as this viewer may read it. Without its texts it is a record all the same: its
+    /// context is empty, and whatever the lexicon does not know is left out.
+    #[must_use]
+    pub fn readable(&self) -> Value {
+        let mut record = self.record.clone();
+        if !self.texts
+            && let Some(map) = record.as_object_mut()
+        {
+            map.retain(|name, _| OPEN_FIELDS.contains(&name.as_str()));
+            map.insert("context".into(), "".into());
+            if let Some(temporal) = map.get_mut("temporal").and_then(Value::as_object_mut) {
+                temporal.retain(|name, _| ["start", "lastInteraction"].contains(&name.as_str()));
+            }
+        }
+        record
+    }
+
+    /// Whose valid signatures it carries: none, partial or mutual.
+    #[must_use]
+    pub fn signature_status(&self) -> &'static str {
+        match (self.view.fact.signed_by_owner, self.view.fact.signed_by_subject) {
+            (true, true) => "mutual",
+            (true, false) | (false, true) => "partial",
+            (false, false) => "none",
+        }
+    }
+}
+
 /// An attestation, as it is shown to one viewer.
 #[derive(Debug, Clone)]
 pub struct AttestationAnswer {
@@ -86,6 +128,13 @@ impl Answers {
             record,
             texts,
         })
+    }
+
+    /// The CID of the relationship at a URI that an answer named; `None` when it went meanwhile.
+    pub async fn relationship_cid(&self, uri: &str) -> Result<Option<String>, NoAnswer> {
+        let key = self.relationship_key(uri)?;
+        let row = self.node.store.record(key.owner, Collection::Relationship, key.rkey).await?;
+        Ok(row.map(|row| row.cid).filter(|cid| !cid.is_empty()))
     }
 
     /// What the network says of a relationship.

@@ -20,6 +20,7 @@ mod pages;
 pub mod problem;
 mod request;
 mod rest;
+mod xrpc;
 
 pub use auth::Keys;
 
@@ -70,12 +71,14 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(pages::routes())
         .merge(health::routes())
         .nest("/api/v1", rest::routes())
+        .nest("/xrpc", xrpc::routes())
         .nest("/internal", internal::routes(&app))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(Arc::clone(&app), limit::layer))
         .layer(axum::middleware::from_fn(request::catch_panics))
+        .layer(axum::middleware::from_fn(xrpc::in_own_words))
         .layer(CompressionLayer::new().gzip(true).zstd(true))
         .layer(from_fn_with_state(Arc::clone(&app), request::layer));
     let routes = match cors {
