@@ -291,20 +291,6 @@ impl Event {
         }
         hash.finalize().into()
     }
-
-    /// Whether its record has the date of the revision that this server made: a flat form that
-    /// gives neither.
-    fn is_dated_by_us(&self) -> bool {
-        #[derive(Deserialize)]
-        struct Given {
-            record: Option<serde::de::IgnoredAny>,
-            created_at: Option<serde::de::IgnoredAny>,
-        }
-        self.assigned_rev.is_some()
-            && !self.event_type.is_delete()
-            && serde_json::from_str::<Given>(self.payload.get())
-                .is_ok_and(|given| given.record.is_none() && given.created_at.is_none())
-    }
 }
 
 fn sort_keys(value: &mut serde_json::Value) {
