@@ -3,6 +3,7 @@
 use crate::derived::Derived;
 use crate::facts::{Facts, KNOWN, NONE, Statement};
 use crate::formula::Trust;
+use crate::predict::Learned;
 use crate::web::{CLOSED, Edge, Half, MAX_NODE, ODD, Odd, PairEdit, Web};
 use rhiz_domain::fact::{AttestationFact, Change, Consent, Day, EntityFact, RelationshipFact};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub(crate) struct State {
     pub(crate) attestations: usize,
     /// Grows with every change.
     pub(crate) changes: u64,
+    pub(crate) learned: Learned,
 }
 
 /// Pairs whose edge may have changed, by their people.
@@ -30,6 +32,7 @@ impl State {
             entities: 0,
             attestations: 0,
             changes: 0,
+            learned: Learned::default(),
         }
     }
 
@@ -98,6 +101,9 @@ impl State {
                     return;
                 }
                 self.record(old, Some(fact), dirty);
+                if let Some(slot) = self.facts.find_record(fact.key) {
+                    self.learn(slot);
+                }
             }
             Change::RelationshipGone(key) => {
                 if let Some(old) = self.facts.find_record(*key) {

@@ -180,7 +180,7 @@ impl Network {
         }
     }
 
-    pub(crate) fn relationships(&self) -> impl ExactSizeIterator<Item = RelationshipFact> {
+    pub(crate) fn relationships(&self) -> impl DoubleEndedIterator<Item = RelationshipFact> {
         (0..self.statements.len()).map(|n| self.relationship(n))
     }
 

@@ -219,6 +219,11 @@ impl Facts {
         }
     }
 
+    /// Its effective instant, microseconds since 1970.
+    pub(crate) fn created(&self, slot: u32) -> i64 {
+        self.record(slot).created
+    }
+
     /// Puts a record that is not there. `refresh_pair` of its pair has to follow.
     pub(crate) fn insert_record(&mut self, fact: &RelationshipFact) -> u32 {
         let (owner, subject) = (fact.key.owner.0, fact.subject.0);

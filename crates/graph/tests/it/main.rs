@@ -7,5 +7,7 @@ mod exhaustive;
 mod naive;
 #[path = "../../benches/graph/networks.rs"]
 mod networks;
+mod predicting;
 mod real;
+mod sybil;
 mod world;
