@@ -75,5 +75,9 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
 /// Runs what needs a runtime.
 fn run_async(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|e| Failure::failed(format!("cannot start the runtime: {e}")))?.block_on(work)
+    let runtime = runtime.map_err(|e| Failure::failed(format!("cannot start the runtime: {e}")))?;
+    let result = runtime.block_on(work);
+    // Not waited for: a thread may be blocked on a pipe that nobody closes.
+    runtime.shutdown_background();
+    result
 }

@@ -10,6 +10,7 @@ use crate::{
     exit::{self, Failure},
     node::{Node, store_failure},
     remote::Remote,
+    serve::stop_signal,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rhiz_domain::{Clock, clock::SystemClock, store::Intake};
@@ -39,7 +40,7 @@ pub struct Opened {
     pub source: FileSource,
     /// What it is known by.
     pub digest: FileDigest,
-    /// Removed when all of it is imported.
+    /// A copy of the standard input; removed with this.
     spooled: Option<PathBuf>,
 }
 
@@ -47,18 +48,37 @@ pub struct Opened {
 pub async fn run(config: Config, args: &ImportArgs) -> Result<(), Failure> {
     if let Some(url) = &args.server.server {
         let remote = Remote::new(url, args.server.key_file.as_deref(), &config)?;
-        return crate::import_remote::run(&remote, args).await;
+        return unless_stopped(crate::import_remote::run(&remote, args)).await;
     }
     let node = Node::open(config).await?;
+    remove_spools(&node.config.data.dir);
     node.start();
-    let result = tokio::select! {
-        result = import_files(&node, &args.files) => result,
-        _ = tokio::signal::ctrl_c() => Err(Failure::failed("stopped").hint(
-            "what was accepted is safe; run the same command again to go on",
-        )),
-    };
+    let result = unless_stopped(import_files(&node, &args.files)).await;
     node.stop().await;
     exit::print(&result?)
+}
+
+/// Breaks off when the user, or the system, says so.
+async fn unless_stopped<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        result = work => result,
+        _ = stop_signal() => Err(Failure::failed("stopped").hint(
+            "what was accepted is safe; run the same command again to go on",
+        )),
+    }
+}
+
+/// Copies of the standard input that a killed import left behind. Nobody else works on the
+/// directory while its lock is held.
+fn remove_spools(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("import-") && name.ends_with(".spool") {
+            // One that stays only takes room.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 async fn import_files(node: &Node, files: &[PathBuf]) -> Result<String, Failure> {
@@ -67,7 +87,6 @@ async fn import_files(node: &Node, files: &[PathBuf]) -> Result<String, Failure>
     for path in files {
         let file = open(path, &node.config.data.dir, &node.clock).await?;
         import(node, &file, &mut totals).await?;
-        file.finished();
     }
     applied(node, totals.accepted + before.events_in_queue).await;
     let after = node.pipeline.snapshot();
@@ -196,11 +215,12 @@ impl Opened {
     pub fn path<'a>(&'a self, given: &'a Path) -> &'a Path {
         self.spooled.as_deref().unwrap_or(given)
     }
+}
 
-    /// All of it is imported.
-    pub fn finished(&self) {
+impl Drop for Opened {
+    fn drop(&mut self) {
         if let Some(path) = &self.spooled {
-            // It is in the journal: a copy that stays only takes room.
+            // What was read of it is in the journal: a copy that stays only takes room.
             let _ = std::fs::remove_file(path);
         }
     }

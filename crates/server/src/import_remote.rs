@@ -30,7 +30,6 @@ pub async fn run(remote: &Remote, args: &ImportArgs) -> Result<(), Failure> {
         let spool_dir = std::env::temp_dir();
         let file = open(path, &spool_dir, &import::system_clock()).await?;
         send(remote, path, &file, &mut totals).await?;
-        file.finished();
     }
     let after = loop {
         let now = metrics(remote).await?;

@@ -91,7 +91,7 @@ async fn serve(node: &Node, firehose: Option<watch::Receiver<Status>>) -> Result
 }
 
 /// Waits for SIGTERM or Ctrl-C.
-async fn stop_signal() -> &'static str {
+pub async fn stop_signal() -> &'static str {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
