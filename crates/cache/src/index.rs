@@ -19,9 +19,10 @@
 //! change log's) for entries that other nodes may have written to Redis.
 
 use crate::pattern::{Glob, Pattern};
+use hashbrown::{DefaultHashBuilder, HashMap};
 use parking_lot::RwLock;
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Prefixes and globs kept apart; beyond it all of them become one record that covers everything.
@@ -71,7 +72,7 @@ pub(crate) struct InvalidationIndex {
     head: AtomicU64,
     /// Number of the newest record that can concern an entry without tags.
     untagged_head: AtomicU64,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     marks: RwLock<Marks>,
 }
 
@@ -123,7 +124,7 @@ impl InvalidationIndex {
         Self {
             head: AtomicU64::new(0),
             untagged_head: AtomicU64::new(0),
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
             marks: RwLock::new(Marks {
                 targets: Generations {
                     young: HashMap::new(),

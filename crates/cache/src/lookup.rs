@@ -78,31 +78,43 @@ impl Inner {
         let now = self.now();
         let count =
             |what| if counted { self.stats.count(Scope::Memory, namespace, what) } else { 1 };
-        let overall =
-            |what| if counted { self.stats.count(Scope::Overall, namespace, what) } else { 1 };
-        if let Some(slot) = memory.get(key) {
-            let fault = if slot.expires <= now {
-                Count::StaleHits
-            } else if !self.is_good(key, &slot) {
-                Count::Hidden
-            } else {
-                match Arc::downcast::<T>(slot.value.clone()) {
-                    Ok(value) if valid(&value) => {
-                        let what = if slot.none { Count::NoneHits } else { Count::Hits };
-                        overall(what);
-                        if count(what) % SAMPLE == 0 {
-                            let took = self.now().saturating_sub(now);
-                            self.stats.took(Scope::Memory, Duration::from_nanos(took));
-                        }
-                        return Some(value);
-                    }
-                    Ok(_) => Count::Hidden,
-                    Err(_) => Count::BadValues,
+        // Judged under the lock of its shard; the slot itself is needed only when it has to go.
+        let judged = memory.get(key, |slot| {
+            if slot.expires <= now {
+                return Err((Count::StaleHits, slot.clone()));
+            }
+            if !self.is_good(key, slot) {
+                return Err((Count::Hidden, slot.clone()));
+            }
+            match Arc::downcast::<T>(slot.value.clone()) {
+                Ok(value) => Ok((value, slot.none)),
+                Err(_) => Err((Count::BadValues, slot.clone())),
+            }
+        });
+        let fault = match judged {
+            Some(Ok((value, none))) if valid(&value) => {
+                // Overall, hits are the sum over the tiers.
+                if count(if none { Count::NoneHits } else { Count::Hits }) % SAMPLE == 0 {
+                    let took = self.now().saturating_sub(now);
+                    self.stats.took(Scope::Memory, Duration::from_nanos(took));
                 }
-            };
-            memory.remove_same(key, &slot);
+                return Some(value);
+            }
+            Some(Ok(_)) => {
+                memory.remove(key);
+                Some(Count::Hidden)
+            }
+            Some(Err((fault, slot))) => {
+                memory.remove_same(key, &slot);
+                Some(fault)
+            }
+            None => None,
+        };
+        if let Some(fault) = fault {
             count(fault);
-            overall(fault);
+            if counted {
+                self.stats.count(Scope::Overall, namespace, fault);
+            }
         }
         count(Count::Misses);
         None
@@ -151,7 +163,7 @@ impl Inner {
         };
         let (remove, fault) = match judged {
             Ok((envelope, (value, ttl))) if valid(&value) => {
-                both(if envelope.none { Count::NoneHits } else { Count::Hits });
+                count(if envelope.none { Count::NoneHits } else { Count::Hits });
                 let tags: Box<[u64]> =
                     envelope.tags.iter().map(|tag| self.index.tag_hash(tag)).collect();
                 let size = (bytes.len() + SLOT_BYTES) as u64;

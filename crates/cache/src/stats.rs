@@ -169,7 +169,17 @@ impl Statistics {
         let mut namespaces = Vec::with_capacity(self.names.len());
         let mut total = Counts::default();
         for (i, name) in self.names.iter().enumerate() {
-            let mut counts = self.counts(scope, u16::try_from(i).unwrap_or(0));
+            let namespace = u16::try_from(i).unwrap_or(0);
+            let mut counts = self.counts(scope, namespace);
+            if scope == Scope::Overall {
+                // A hit is counted once, in the tier that had it; those found by waiting for
+                // another's lookup belong to no tier.
+                for tier in [Scope::Memory, Scope::Redis] {
+                    let tier = self.counts(tier, namespace);
+                    counts.hits += tier.hits;
+                    counts.none_hits += tier.none_hits;
+                }
+            }
             if scope == Scope::Memory {
                 counts.keys = self.gauges[i].keys.load(Ordering::Relaxed);
                 counts.bytes = self.gauges[i].bytes.load(Ordering::Relaxed);

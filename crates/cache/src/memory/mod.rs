@@ -87,10 +87,11 @@ impl MemoryTier {
         (hash, &self.shards[at])
     }
 
-    /// Looks up and counts as use.
-    pub(crate) fn get(&self, key: &str) -> Option<Arc<Slot>> {
+    /// Looks up and counts as use; `look` judges the slot under the lock, which spares two
+    /// counts of references.
+    pub(crate) fn get<R>(&self, key: &str, look: impl FnOnce(&Arc<Slot>) -> R) -> Option<R> {
         let (hash, shard) = self.shard(key);
-        shard.lock().get(hash, key)
+        shard.lock().get(hash, key).map(look)
     }
 
     /// Looks up without counting as use.

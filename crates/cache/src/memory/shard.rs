@@ -1,6 +1,6 @@
 //! One shard of the memory tier: which values stay when room is short.
 //!
-//! A variant of W-TinyLFU chosen by measurement (docs/decisions/0003-memory-cache.md). New values
+//! A variant of W-TinyLFU chosen by measurement (docs/decisions/0004-memory-cache.md). New values
 //! enter a *window* of 30 % in order of use. What leaves the window competes with the least
 //! recently used value of the main part: the one asked for more often lately stays. The main part
 //! is segmented: *probation*, and after a hit there *protected* (80 % of it). A value turned away
@@ -123,10 +123,11 @@ impl Shard {
     }
 
     /// Looks up and counts as use, also when nothing is there.
-    pub(crate) fn get(&mut self, hash: u64, key: &str) -> Option<Arc<Slot>> {
+    pub(crate) fn get(&mut self, hash: u64, key: &str) -> Option<&Arc<Slot>> {
         self.sketch.increment(hash);
         let i = self.find(hash, key)?;
         match self.nodes[i as usize].queue {
+            queue if self.lists[queue as usize].newest == i && queue != Queue::Probation => {}
             Queue::Window => self.move_to(i, Queue::Window),
             Queue::Probation | Queue::Protected => {
                 self.move_to(i, Queue::Protected);
@@ -136,7 +137,7 @@ impl Shard {
                 }
             }
         }
-        self.nodes[i as usize].slot.clone()
+        self.nodes[i as usize].slot.as_ref()
     }
 
     /// Looks up without counting as use.

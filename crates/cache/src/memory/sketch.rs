@@ -4,11 +4,10 @@
 /// Counters for each value held, over four rows.
 const WORDS_PER_VALUE: usize = 2;
 /// Increments for each value held after which all counters are halved. 20 was the best of 5, 10
-/// and 20 on the three traces (docs/decisions/0003-memory-cache.md).
+/// and 20 on the three traces (docs/decisions/0004-memory-cache.md).
 const SAMPLE_PER_VALUE: usize = 20;
-/// One for each row: odd constants of SplitMix64 and relatives.
-const SEEDS: [u64; 4] =
-    [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb, 0xd6e8_feb8_6659_fd93];
+/// Spreads hashes: the odd constant of SplitMix64.
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 #[derive(Debug)]
 pub(crate) struct Sketch {
@@ -30,19 +29,26 @@ impl Sketch {
         }
     }
 
-    fn place(&self, hash: u64, seed: u64) -> (usize, u32) {
-        let mut h = hash.wrapping_add(seed).wrapping_mul(SEEDS[0]);
+    /// The block of eight words (one line of the processor's cache) that a key's counters are in.
+    fn block(&self, hash: u64) -> (usize, u64) {
+        let mut h = hash.wrapping_mul(SEED);
         h ^= h >> 32;
-        h = h.wrapping_mul(SEEDS[3]);
-        h ^= h >> 32;
-        (h as usize & self.mask, ((h >> 40) & 15) as u32 * 4)
+        ((h as usize & self.mask) & !7, h.wrapping_mul(SEED))
+    }
+
+    /// Word and shift of each of the four counters: two words apart, so that they never coincide.
+    fn places(&self, hash: u64) -> [(usize, u32); 4] {
+        let (block, h) = self.block(hash);
+        std::array::from_fn(|row| {
+            let bits = h >> (row * 8 + 16);
+            (block + row * 2 + (bits & 1) as usize, ((bits >> 1) & 15) as u32 * 4)
+        })
     }
 
     /// 0–15.
     pub(crate) fn frequency(&self, hash: u64) -> u64 {
         let mut least = 15;
-        for seed in SEEDS {
-            let (word, shift) = self.place(hash, seed);
+        for (word, shift) in self.places(hash) {
             least = least.min((self.words[word] >> shift) & 15);
         }
         least
@@ -50,8 +56,7 @@ impl Sketch {
 
     pub(crate) fn increment(&mut self, hash: u64) {
         let mut added = false;
-        for seed in SEEDS {
-            let (word, shift) = self.place(hash, seed);
+        for (word, shift) in self.places(hash) {
             if (self.words[word] >> shift) & 15 < 15 {
                 self.words[word] += 1 << shift;
                 added = true;

@@ -8,8 +8,9 @@
 //!
 //! The epoch stands in Redis under one key together with the run id it was made for. A flush or
 //! an eviction takes it away; a restart or a failover comes with another run id. In each case the
-//! next connection makes a new random epoch, and nothing from before is believed. It is read with
-//! every value, in the same command.
+//! next connection makes a new random epoch, and nothing from before is believed. It is looked at
+//! with every connection and every 250 ms. In between a reader needs it for nothing that counts:
+//! what is invalid is known from the stamps, and a flush leaves nothing that could be old.
 
 use super::RedisTier;
 use redis::aio::MultiplexedConnection;

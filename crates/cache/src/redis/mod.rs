@@ -130,7 +130,7 @@ impl RedisTier {
     }
 
     fn value_key(&self, key: &str) -> String {
-        format!("{}v:{key}", self.config.prefix)
+        [self.config.prefix.as_str(), "v:", key].concat()
     }
 
     pub(crate) fn live(&self) -> Option<Arc<Live>> {
@@ -154,18 +154,13 @@ impl RedisTier {
         }
         let start = self.clock.elapsed();
         let mut connection = live.connection.clone();
-        let asked = redis::cmd("MGET")
-            .arg(&self.meta_key)
+        let asked = redis::cmd("GET")
             .arg(self.value_key(key))
-            .query_async::<(Option<Vec<u8>>, Option<Vec<u8>>)>(&mut connection)
+            .query_async::<Option<Vec<u8>>>(&mut connection)
             .await;
         match asked {
-            Ok((meta, value)) => {
+            Ok(value) => {
                 self.stats.took(Scope::Redis, self.clock.elapsed().saturating_sub(start));
-                if meta.as_deref() != Some(live.meta.as_slice()) {
-                    self.give_up(&live, &LinkError::AnotherLife);
-                    return Fetched::Nothing;
-                }
                 value.map_or(Fetched::Nothing, |value| Fetched::Found(value, live))
             }
             Err(error) => {
