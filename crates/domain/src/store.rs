@@ -186,6 +186,12 @@ pub trait Claimed: Send {
     /// What was claimed, highest priority first.
     fn events(&self) -> &[Arc<Event>];
 
+    /// How often the server died while its event was in hand alone, after an unclean stop: that is
+    /// how an event that kills the server is found. 0 for a claim of several.
+    fn crashes(&self) -> u32 {
+        0
+    }
+
     /// Carries out the verdicts, all of them or none, in one transaction with the removal from the
     /// journal. Answers with the number of the last change of that commit (changes come out of
     /// [`Store::changes`] in that order).

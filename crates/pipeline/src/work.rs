@@ -4,7 +4,7 @@
 //! in the second case it is still in the journal. A failing event never takes its batch with it:
 //! the batch is split, and the others succeed.
 
-use crate::{Ended, Shared, metrics::Timing};
+use crate::{Ended, Processor, Shared, metrics::Timing};
 use rhiz_domain::{
     Event, Outcome, Stage, StageName,
     store::{Claimed, Settlement, StoreError, Verdict},
@@ -64,7 +64,12 @@ impl<'a> Batch<'a> {
         let mut settlements = Vec::with_capacity(events.len());
         let mut started = claimed_at;
         for (index, event) in events.iter().enumerate() {
-            let outcome = process(shared, event);
+            let outcome = match claim.crashes() {
+                n if n > shared.settings.retry.retries => {
+                    Outcome::Bury { reason: format!("the server died {n} times with it in hand") }
+                }
+                _ => process(shared, event),
+            };
             let ended = shared.clock.elapsed();
             let took = ended.saturating_sub(started);
             started = ended;
@@ -73,9 +78,10 @@ impl<'a> Batch<'a> {
                 Outcome::Done(_) | Outcome::Snooze { .. } => None,
             };
             // Stages of what is applied are told from its timing; these are kept in the database.
-            let stages = match error {
-                None => Vec::new(),
-                Some(_) => with_stage(shared, event, StageName::Validation, took, error),
+            let stages = match (&outcome, error) {
+                (Outcome::Snooze { .. }, _) => event.stages.clone(),
+                (_, None) => Vec::new(),
+                (_, error) => with_stage(shared, event, StageName::Validation, took, error),
             };
             settlements.push(Settlement {
                 index,
@@ -187,9 +193,9 @@ impl<'a> Batch<'a> {
 
     fn tell(&self, event: &Event, end: &Ended) {
         let mut waiting = self.shared.waiting.lock();
-        if waiting.is_empty() {
+        let Some(waiting) = waiting.as_mut().filter(|waiting| !waiting.is_empty()) else {
             return;
-        }
+        };
         for waiter in waiting.remove(&event.event_id).into_iter().flatten() {
             // Whoever waited may have given up.
             let _ = waiter.send(end.clone());
@@ -199,15 +205,23 @@ impl<'a> Batch<'a> {
 
 /// Asks the processor that takes the event. A panic is an attempt that failed.
 fn process(shared: &Shared, event: &Event) -> Outcome {
-    let Some(processor) = shared.processors.iter().find(|p| p.can_process(event)) else {
-        return Outcome::Bury { reason: format!("no processor takes {}", event.event_type) };
-    };
-    std::panic::catch_unwind(AssertUnwindSafe(|| processor.process(event))).unwrap_or_else(
-        |panic| {
-            let reason = format!("the {} processor panicked: {}", processor.name(), words(&*panic));
+    // Asking may panic as well as processing: neither takes the worker with it.
+    let mut asked = "first";
+    let answer = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let takes = |p: &&Box<dyn Processor>| {
+            asked = p.name();
+            p.can_process(event)
+        };
+        Some(shared.processors.iter().find(takes)?.process(event))
+    }));
+    match answer {
+        Ok(Some(outcome)) => outcome,
+        Ok(None) => Outcome::Bury { reason: format!("no processor takes {}", event.event_type) },
+        Err(panic) => {
+            let reason = format!("the {asked} processor panicked: {}", words(&*panic));
             Outcome::Retry { reason }
-        },
-    )
+        }
+    }
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> &str {

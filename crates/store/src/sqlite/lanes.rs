@@ -59,6 +59,16 @@ impl Lanes {
         taken
     }
 
+    /// The part of `quota` that takes only the one event that comes first.
+    pub(super) fn first(&self, quota: Quota) -> Quota {
+        let lane = (0..quota.len()).rev().find(|l| quota[*l] > 0 && !self.ready[*l].is_empty());
+        let mut first = Quota::default();
+        if let Some(lane) = lane {
+            first[lane] = 1;
+        }
+        first
+    }
+
     /// Puts back what was taken and not settled.
     pub(super) fn put_back(&mut self, entries: Vec<Entry>) {
         for entry in entries.into_iter().rev() {

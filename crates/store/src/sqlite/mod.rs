@@ -10,6 +10,7 @@
 //! | `index`, `facts`, `dead` | answers |
 
 mod append;
+mod careful;
 mod dead;
 mod facts;
 mod index;
@@ -53,6 +54,7 @@ pub struct SqliteStore {
     lanes: Arc<Mutex<Lanes>>,
     ready: Arc<Notify>,
     changes: Mutex<Option<ChangeReceiver>>,
+    careful: careful::Careful,
 }
 
 impl SqliteStore {
@@ -63,6 +65,7 @@ impl SqliteStore {
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let conn = schema::open_writer(path)?;
         let lanes = waiting(&conn).map_err(|e| from_sqlite(&e))?;
+        let careful = careful::Careful::begin(&conn).map_err(|e| from_sqlite(&e))?;
         let (feed, changes) = mpsc::channel();
         let writer = Writer::start(conn, clock, feed)?;
         Ok(Self {
@@ -71,6 +74,7 @@ impl SqliteStore {
             lanes: Arc::new(Mutex::new(lanes)),
             ready: Arc::default(),
             changes: Mutex::new(Some(changes)),
+            careful,
         })
     }
 }
@@ -141,8 +145,10 @@ impl Journal for SqliteStore {
     }
 
     async fn claim(&self, quota: Quota) -> Result<Option<Box<dyn Claimed>>, StoreError> {
+        let alone = self.careful.alone().await;
         let (entries, more) = {
             let mut lanes = self.lanes.lock();
+            let quota = if alone.is_some() { lanes.first(quota) } else { quota };
             (lanes.take(quota), lanes.any_ready())
         };
         if more {
@@ -175,12 +181,18 @@ impl Journal for SqliteStore {
             self.lanes.lock().put_back(entries);
             return Err(error);
         }
-        Ok(Some(Box::new(settle::SqliteClaim::new(
+        let mut claim = settle::SqliteClaim::new(
             taken,
             Arc::clone(&self.lanes),
             Arc::clone(&self.ready),
             Arc::clone(&self.writer),
-        ))))
+        );
+        if let Some(alone) = alone {
+            // Dropped on an error, the claim puts the event back.
+            let crashes = careful::count(&self.writer, &entries[0]).await?;
+            claim.keep_alone(alone, crashes);
+        }
+        Ok(Some(Box::new(claim)))
     }
 
     async fn wake(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
@@ -355,6 +367,9 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
+        let (answer, answered) = oneshot::channel();
+        self.writer.submit(Box::new(careful::End { answer }));
+        let _ = answered.await;
         let writer = Arc::clone(&self.writer);
         // Joining a thread blocks.
         let _ = tokio::task::spawn_blocking(move || writer.close()).await;

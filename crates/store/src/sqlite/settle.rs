@@ -1,6 +1,7 @@
 //! Claiming and settling: the effect of an event and its removal, in one transaction.
 
 use super::{
+    careful::Alone,
     lanes::{Entry, Lanes},
     merge::merge,
     row::stages_text,
@@ -24,9 +25,16 @@ pub(super) struct SqliteClaim {
     lanes: Arc<Mutex<Lanes>>,
     ready: Arc<Notify>,
     writer: Arc<Writer>,
+    /// Held while its event is in hand alone, with the event's crashes.
+    alone: Option<(Alone, u32)>,
 }
 
 impl SqliteClaim {
+    /// Nothing else is handed out while this claim is held.
+    pub(super) fn keep_alone(&mut self, alone: Alone, crashes: u32) {
+        self.alone = Some((alone, crashes));
+    }
+
     pub(super) fn new(
         taken: Vec<(Entry, Arc<Event>)>,
         lanes: Arc<Mutex<Lanes>>,
@@ -34,7 +42,7 @@ impl SqliteClaim {
         writer: Arc<Writer>,
     ) -> Self {
         let (entries, events) = taken.into_iter().map(|(e, event)| (Some(e), event)).unzip();
-        Self { events, entries, lanes, ready, writer }
+        Self { events, entries, lanes, ready, writer, alone: None }
     }
 }
 
@@ -42,6 +50,11 @@ impl SqliteClaim {
 impl Claimed for SqliteClaim {
     fn events(&self) -> &[Arc<Event>] {
         &self.events
+    }
+
+    fn crashes(&self) -> u32 {
+        // The last one counted is not yet one: this attempt is under way.
+        self.alone.as_ref().map_or(0, |(_, crashes)| crashes.saturating_sub(1))
     }
 
     async fn settle(&mut self, settlements: Vec<Settlement>) -> Result<u64, SettleError> {

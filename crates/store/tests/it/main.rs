@@ -1,5 +1,6 @@
 //! The SQLite store against everything a store has to do, against damage, and against `kill -9`.
 
+mod careful;
 mod conformance;
 
 use async_trait::async_trait;

@@ -97,6 +97,7 @@ CREATE TABLE journal (
     accepted_at  INTEGER NOT NULL,              -- µs
     assigned_rev INTEGER,
     retry_count  INTEGER NOT NULL,
+    crashes      INTEGER NOT NULL DEFAULT 0,    -- times it was handed out alone and not settled
     due          INTEGER,                       -- µs; NULL when ready
     origin       TEXT NOT NULL,
     place        INTEGER,

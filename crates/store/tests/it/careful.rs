@@ -1,0 +1,67 @@
+//! After an unclean stop events are handed out one by one, and crashes are counted.
+
+use super::Database;
+use rhiz_domain::{
+    Clock,
+    clock::ManualClock,
+    store::{Intake, Journal, Settlement, Store, Verdict},
+};
+use rhiz_store::SqliteStore;
+use rhiz_testkit::events::{at, relationship, verdict};
+use std::sync::Arc;
+
+const ALL: [usize; 4] = [100; 4];
+
+fn open(database: &Database) -> SqliteStore {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(at(1_000_000)));
+    SqliteStore::open(&database.path(), clock).unwrap()
+}
+
+async fn two_accepted(store: &SqliteStore) {
+    let events = ["did:plc:a", "did:plc:b"]
+        .map(|owner| relationship(owner, "did:plc:c").at(1_000_000).build())
+        .into();
+    store.append(Intake { events, ..Intake::default() }).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_that_kills_the_server_counts_its_crashes() {
+    let database = Database::new();
+    two_accepted(&open(&database)).await;
+    for crashes in 0..5 {
+        // Dropped without being closed: as if the process had died with the event in hand.
+        let store = open(&database);
+        let claim = store.claim(ALL).await.unwrap().unwrap();
+        assert_eq!(claim.events().len(), 1, "alone");
+        assert_eq!(claim.events()[0].did.as_str(), "did:plc:a", "the same one each time");
+        assert_eq!(claim.crashes(), crashes);
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_settled_makes_room_for_the_next_and_a_clean_stop_forgets() {
+    let database = Database::new();
+    two_accepted(&open(&database)).await;
+    let store = open(&database);
+    for owner in ["did:plc:a", "did:plc:b"] {
+        let mut claim = store.claim(ALL).await.unwrap().unwrap();
+        let event = Arc::clone(&claim.events()[0]);
+        assert_eq!((event.did.as_str(), claim.events().len(), claim.crashes()), (owner, 1, 0));
+        let verdict = verdict(&event);
+        assert!(matches!(verdict, Verdict::Apply(_)));
+        claim.settle(vec![Settlement { index: 0, verdict, stages: vec![] }]).await.unwrap();
+    }
+    two_accepted(&store).await;
+    store.close().await;
+    let store = open(&database);
+    store.append(Intake::default()).await.unwrap();
+    two_more(&store).await;
+    assert_eq!(store.claim(ALL).await.unwrap().unwrap().events().len(), 2, "together again");
+}
+
+async fn two_more(store: &SqliteStore) {
+    let events = ["did:plc:d", "did:plc:e"]
+        .map(|owner| relationship(owner, "did:plc:c").at(1_000_000).build())
+        .into();
+    store.append(Intake { events, ..Intake::default() }).await.unwrap();
+}
