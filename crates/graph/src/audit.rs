@@ -153,9 +153,8 @@ impl Graph {
                 wrong.push(format!("sums of {did}: kept {kept:?}, should be {now:?}"));
             }
         }
-        let totals = |d: &Derived| (d.relationships, d.mutual, d.verified_entities);
-        if totals(derived) != totals(&fresh) {
-            wrong.push(format!("totals: {:?}, should be {:?}", totals(derived), totals(&fresh)));
+        if derived.totals != fresh.totals {
+            wrong.push(format!("totals: {:?}, should be {:?}", derived.totals, fresh.totals));
         }
         let entities = (0..facts.people().len() as u32).filter(|&id| facts.exists(id)).count();
         let attestations =

@@ -121,12 +121,23 @@ pub(crate) struct Derived {
     backing: HashMap<u32, Backing>,
     /// A bit for each record slot that is in `backing`: most are not.
     backed: Vec<u64>,
+    pub(crate) totals: Totals,
+}
+
+/// Numbers of the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Totals {
     /// Counted records.
     pub(crate) relationships: usize,
     /// Counted records of mutual pairs.
     pub(crate) mutual: usize,
     /// Entities with a verified record received.
     pub(crate) verified_entities: usize,
+}
+
+/// Threads for what is worked out for everyone at once. More do not help: memory is the limit.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(4))
 }
 
 fn recent(last: Option<Day>, as_of: Day) -> bool {
@@ -143,16 +154,83 @@ impl Derived {
     pub(crate) fn compute(facts: &Facts, day: Day) -> Self {
         let mut new = Self::empty(day);
         new.make_room(facts);
-        for pair in facts.live_pairs() {
-            new.enter_standing(facts, pair);
-        }
-        for slot in facts.live_records() {
-            new.assess(facts, slot);
-        }
-        for pair in facts.live_pairs() {
-            new.enter_trust(facts, pair);
-        }
+        new.gather(facts, Self::enter_standing_of);
+        new.assess_all(facts);
+        new.gather(facts, Self::enter_trust_of);
         new
+    }
+
+    /// Enters the shares of all pairs, on several threads: each one goes through all pairs, as
+    /// they lie in memory, and fills the tallies of some entities.
+    fn gather(
+        &mut self,
+        facts: &Facts,
+        enter: fn(&Self, &Facts, u32, u32, &mut Tally, &mut Totals),
+    ) {
+        let mut tallies = std::mem::take(&mut self.tallies);
+        let part = tallies.len().div_ceil(threads()).max(1);
+        let this = &*self;
+        let parts: Vec<Totals> = std::thread::scope(|scope| {
+            let workers: Vec<_> = tallies
+                .chunks_mut(part)
+                .zip((0..).step_by(part))
+                .map(|(tallies, first)| {
+                    scope.spawn(move || {
+                        let mut totals = Totals::default();
+                        for pair in facts.live_pairs() {
+                            let p = &facts.pairs[pair as usize];
+                            for x in [p.lo, p.hi] {
+                                let place = x.checked_sub(first).map(|at| at as usize);
+                                if let Some(tally) = place.and_then(|at| tallies.get_mut(at)) {
+                                    enter(this, facts, pair, x, tally, &mut totals);
+                                }
+                            }
+                        }
+                        totals
+                    })
+                })
+                .collect();
+            workers.into_iter().map(join).collect()
+        });
+        self.tallies = tallies;
+        for part in parts {
+            self.totals.relationships += part.relationships;
+            self.totals.mutual += part.mutual;
+            self.totals.verified_entities += part.verified_entities;
+        }
+    }
+
+    /// Works out backing and trust of all records, on several threads.
+    fn assess_all(&mut self, facts: &Facts) {
+        let mut trust = std::mem::take(&mut self.trust);
+        let part = trust.len().div_ceil(threads()).max(1);
+        let this = &*self;
+        let backings: Vec<Vec<(u32, Backing)>> = std::thread::scope(|scope| {
+            let workers: Vec<_> = trust
+                .chunks_mut(part)
+                .zip((0..).step_by(part))
+                .map(|(trust, first)| {
+                    scope.spawn(move || {
+                        let mut backings = Vec::new();
+                        for (trust, slot) in trust.iter_mut().zip(first..) {
+                            let r = facts.record(slot);
+                            if r.pair == NONE {
+                                continue;
+                            }
+                            let backing = this.work_out_backing(facts, slot);
+                            *trust = this.work_out_trust(facts, slot, backing.as_ref());
+                            backings.extend(backing.map(|b| (slot, b)));
+                        }
+                        backings
+                    })
+                })
+                .collect();
+            workers.into_iter().map(join).collect()
+        });
+        self.trust = trust;
+        for (slot, backing) in backings.into_iter().flatten() {
+            self.set_backing(slot, Some(backing));
+        }
     }
 
     /// Room for every entity and record slot there is.
@@ -249,98 +327,144 @@ impl Derived {
         self.backing_of(slot).is_some_and(|b| b.score >= formula::VERIFIED_BACKING)
     }
 
-    fn tally_mut(&mut self, id: u32) -> &mut Tally {
-        if self.tallies.len() <= id as usize {
-            self.tallies.resize(id as usize + 1, Tally::default());
+    fn enter_standing_of(
+        &self,
+        facts: &Facts,
+        pair: u32,
+        x: u32,
+        tally: &mut Tally,
+        _: &mut Totals,
+    ) {
+        let share = self.standing_share(facts, pair, x);
+        if let Some(sd) = share.received {
+            tally.received += 1;
+            tally.received_strength += Sum::of(sd);
         }
-        &mut self.tallies[id as usize]
+        tally.recent += u32::from(share.recent);
+        tally.stated += u32::from(share.stated);
+        tally.mutual += u32::from(share.mutual);
+    }
+
+    fn withdraw_standing_of(&self, facts: &Facts, pair: u32, x: u32, tally: &mut Tally) {
+        let share = self.standing_share(facts, pair, x);
+        if let Some(sd) = share.received {
+            tally.received -= 1;
+            tally.received_strength -= Sum::of(sd);
+        }
+        tally.recent -= u32::from(share.recent);
+        tally.stated -= u32::from(share.stated);
+        tally.mutual -= u32::from(share.mutual);
+    }
+
+    fn enter_trust_of(
+        &self,
+        facts: &Facts,
+        pair: u32,
+        x: u32,
+        tally: &mut Tally,
+        totals: &mut Totals,
+    ) {
+        let share = self.trust_share(facts, pair, x);
+        if let Some((_, q, t)) = share.voice {
+            tally.weight += Sum::of(q);
+            tally.weighted_trust += Sum::of(q * t.value());
+        }
+        tally.counterparts += u32::from(share.records > 0);
+        tally.verified += u32::from(share.verified_records > 0);
+        tally.records += share.records;
+        let first = tally.verified_records == 0 && share.verified_records > 0;
+        tally.verified_records += share.verified_records;
+        tally.interactions += share.interactions;
+        totals.verified_entities += usize::from(first);
+        let p = &facts.pairs[pair as usize];
+        if x == p.lo {
+            let records = share.records as usize;
+            totals.relationships += records;
+            totals.mutual += if p.mutual { records } else { 0 };
+        }
+    }
+
+    fn withdraw_trust_of(
+        &self,
+        facts: &Facts,
+        pair: u32,
+        x: u32,
+        tally: &mut Tally,
+        totals: &mut Totals,
+    ) {
+        let share = self.trust_share(facts, pair, x);
+        if let Some((_, q, t)) = share.voice {
+            tally.weight -= Sum::of(q);
+            tally.weighted_trust -= Sum::of(q * t.value());
+        }
+        tally.counterparts -= u32::from(share.records > 0);
+        tally.verified -= u32::from(share.verified_records > 0);
+        tally.records -= share.records;
+        tally.verified_records -= share.verified_records;
+        let last = tally.verified_records == 0 && share.verified_records > 0;
+        tally.interactions -= share.interactions;
+        totals.verified_entities -= usize::from(last);
+        let p = &facts.pairs[pair as usize];
+        if x == p.lo {
+            let records = share.records as usize;
+            totals.relationships -= records;
+            totals.mutual -= if p.mutual { records } else { 0 };
+        }
+    }
+
+    /// Does something with the tally of each side of a pair.
+    fn both(
+        &mut self,
+        facts: &Facts,
+        pair: u32,
+        change: impl Fn(&Self, u32, &mut Tally, &mut Totals),
+    ) {
+        let p = &facts.pairs[pair as usize];
+        for x in [p.lo, p.hi] {
+            let (mut tally, mut totals) = (self.tally(x), self.totals);
+            change(self, x, &mut tally, &mut totals);
+            if self.tallies.len() <= x as usize {
+                self.tallies.resize(x as usize + 1, Tally::default());
+            }
+            self.tallies[x as usize] = tally;
+            self.totals = totals;
+        }
     }
 
     pub(crate) fn enter_standing(&mut self, facts: &Facts, pair: u32) {
-        let p = &facts.pairs[pair as usize];
-        for x in [p.lo, p.hi] {
-            let share = self.standing_share(facts, pair, x);
-            let tally = self.tally_mut(x);
-            if let Some(sd) = share.received {
-                tally.received += 1;
-                tally.received_strength += Sum::of(sd);
-            }
-            tally.recent += u32::from(share.recent);
-            tally.stated += u32::from(share.stated);
-            tally.mutual += u32::from(share.mutual);
-        }
+        self.both(facts, pair, |this, x, tally, totals| {
+            this.enter_standing_of(facts, pair, x, tally, totals);
+        });
     }
 
     pub(crate) fn withdraw_standing(&mut self, facts: &Facts, pair: u32) {
-        let p = &facts.pairs[pair as usize];
-        for x in [p.lo, p.hi] {
-            let share = self.standing_share(facts, pair, x);
-            let tally = self.tally_mut(x);
-            if let Some(sd) = share.received {
-                tally.received -= 1;
-                tally.received_strength -= Sum::of(sd);
-            }
-            tally.recent -= u32::from(share.recent);
-            tally.stated -= u32::from(share.stated);
-            tally.mutual -= u32::from(share.mutual);
-        }
+        self.both(facts, pair, |this, x, tally, _| {
+            this.withdraw_standing_of(facts, pair, x, tally);
+        });
     }
 
     pub(crate) fn enter_trust(&mut self, facts: &Facts, pair: u32) {
-        let p = &facts.pairs[pair as usize];
-        for x in [p.lo, p.hi] {
-            let share = self.trust_share(facts, pair, x);
-            let tally = self.tally_mut(x);
-            if let Some((_, q, t)) = share.voice {
-                tally.weight += Sum::of(q);
-                tally.weighted_trust += Sum::of(q * t.value());
-            }
-            tally.counterparts += u32::from(share.records > 0);
-            tally.verified += u32::from(share.verified_records > 0);
-            tally.records += share.records;
-            let first = tally.verified_records == 0 && share.verified_records > 0;
-            tally.verified_records += share.verified_records;
-            tally.interactions += share.interactions;
-            self.verified_entities += usize::from(first);
-            if x == p.lo {
-                let records = share.records as usize;
-                self.relationships += records;
-                self.mutual += if p.mutual { records } else { 0 };
-            }
-        }
+        self.both(facts, pair, |this, x, tally, totals| {
+            this.enter_trust_of(facts, pair, x, tally, totals);
+        });
     }
 
     pub(crate) fn withdraw_trust(&mut self, facts: &Facts, pair: u32) {
-        let p = &facts.pairs[pair as usize];
-        for x in [p.lo, p.hi] {
-            let share = self.trust_share(facts, pair, x);
-            let tally = self.tally_mut(x);
-            if let Some((_, q, t)) = share.voice {
-                tally.weight -= Sum::of(q);
-                tally.weighted_trust -= Sum::of(q * t.value());
-            }
-            tally.counterparts -= u32::from(share.records > 0);
-            tally.verified -= u32::from(share.verified_records > 0);
-            tally.records -= share.records;
-            tally.verified_records -= share.verified_records;
-            let last = tally.verified_records == 0 && share.verified_records > 0;
-            tally.interactions -= share.interactions;
-            self.verified_entities -= usize::from(last);
-            if x == p.lo {
-                let records = share.records as usize;
-                self.relationships -= records;
-                self.mutual -= if p.mutual { records } else { 0 };
-            }
-        }
+        self.both(facts, pair, |this, x, tally, totals| {
+            this.withdraw_trust_of(facts, pair, x, tally, totals);
+        });
     }
 
     /// Works out backing and trust of one record. The standings have to be right already.
     pub(crate) fn assess(&mut self, facts: &Facts, slot: u32) {
-        let r = facts.record(slot);
-        let backing = if r.target == NONE { None } else { work_out_backing(self, facts, slot) };
+        let backing = self.work_out_backing(facts, slot);
+        self.trust[slot as usize] = self.work_out_trust(facts, slot, backing.as_ref());
         self.set_backing(slot, backing);
-        let [s, d, v, g, m] = self.factors(facts, slot);
-        self.trust[slot as usize] = formula::trust(s, d, v, g, m);
+    }
+
+    fn work_out_trust(&self, facts: &Facts, slot: u32, backing: Option<&Backing>) -> Trust {
+        let [s, d, v, g, m] = self.factors_with(facts, slot, backing);
+        formula::trust(s, d, v, g, m)
     }
 
     /// A record's slot is free: nothing follows from it any more.
@@ -351,8 +475,11 @@ impl Derived {
 
     /// s, d, v, g, m of a record.
     pub(crate) fn factors(&self, facts: &Facts, slot: u32) -> [f64; 5] {
+        self.factors_with(facts, slot, self.backing_of(slot))
+    }
+
+    fn factors_with(&self, facts: &Facts, slot: u32, backing: Option<&Backing>) -> [f64; 5] {
         let r = facts.record(slot);
-        let backing = self.backing_of(slot);
         let mutual = facts.pairs[r.pair as usize].mutual && facts.counted(slot);
         [
             f64::from(r.strength) / 100.0,
@@ -374,25 +501,30 @@ impl Derived {
             + self.trust.capacity() * size_of::<Trust>()
             + self.backing.capacity() * size_of::<(u32, Backing)>()
     }
+
+    fn work_out_backing(&self, facts: &Facts, slot: u32) -> Option<Backing> {
+        let (mut sum, mut absolute) = (Sum::default(), Sum::default());
+        let (mut voices, mut verifiers) = (0, 0);
+        for (_, a) in facts.voices(slot) {
+            if !facts.acquainted(a.attester, slot) {
+                continue;
+            }
+            let w = self.weight(a);
+            sum += Sum::of(w);
+            absolute += Sum::of(w.abs());
+            voices += 1;
+            let affirms = matches!(a.kind, AttestationKind::Verify | AttestationKind::Strengthen);
+            verifiers += u32::from(affirms);
+        }
+        (voices > 0).then(|| Backing {
+            score: formula::conviction(sum.value(), absolute.value()),
+            verifiers,
+            voices,
+        })
+    }
 }
 
-fn work_out_backing(derived: &Derived, facts: &Facts, slot: u32) -> Option<Backing> {
-    let (mut sum, mut absolute) = (Sum::default(), Sum::default());
-    let (mut voices, mut verifiers) = (0, 0);
-    for (_, a) in facts.voices(slot) {
-        if !facts.acquainted(a.attester, slot) {
-            continue;
-        }
-        let w = derived.weight(a);
-        sum += Sum::of(w);
-        absolute += Sum::of(w.abs());
-        voices += 1;
-        let affirms = matches!(a.kind, AttestationKind::Verify | AttestationKind::Strengthen);
-        verifiers += u32::from(affirms);
-    }
-    (voices > 0).then(|| Backing {
-        score: formula::conviction(sum.value(), absolute.value()),
-        verifiers,
-        voices,
-    })
+/// What a worker found; its panic is ours.
+fn join<T>(worker: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -45,16 +45,10 @@ impl State {
     ) -> Self {
         let mut state = Self::new(day);
         let facts = &mut state.facts;
-        for entity in entities.filter(|e| e.id.0 <= MAX_NODE) {
-            facts.set_entity(&entity);
-        }
-        facts.reserve(relationships.size_hint().0);
-        for fact in relationships.filter(sound) {
-            if let Some(old) = facts.find_record(fact.key) {
-                facts.remove_record(old);
-            }
-            facts.insert_record(&fact);
-        }
+        facts.fill(
+            entities.filter(|e| e.id.0 <= MAX_NODE),
+            Hinted { count: relationships.size_hint().0, of: relationships.filter(sound) },
+        );
         for fact in attestations.filter(sound_attestation) {
             if let Some(old) = facts.find_attestation(fact.key) {
                 facts.remove_attestation(old);
@@ -374,6 +368,24 @@ impl State {
                 (web.edge(lo, hi) != new).then_some(PairEdit { lo, hi, edge: new })
             })
             .collect()
+    }
+}
+
+/// An iterator that says about how long it is: a filter forgets.
+struct Hinted<I> {
+    count: usize,
+    of: I,
+}
+
+impl<I: Iterator> Iterator for Hinted<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        self.of.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.count, None)
     }
 }
 

@@ -52,7 +52,7 @@ impl Graph {
     /// Numbers of the whole. Cheap, but for the average of a small graph that has changed.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let small = self.state.read().derived.relationships <= SMALL;
+        let small = self.state.read().derived.totals.relationships <= SMALL;
         let known = *self.average.lock();
         let average = match known {
             Some(known) if !small => known,
@@ -62,10 +62,10 @@ impl Graph {
         let state = self.state.read();
         Stats {
             total_entities: state.entities,
-            total_relationships: state.derived.relationships,
+            total_relationships: state.derived.totals.relationships,
             total_attestations: state.attestations,
-            mutual_relationships: state.derived.mutual,
-            verified_entities: state.derived.verified_entities,
+            mutual_relationships: state.derived.totals.mutual,
+            verified_entities: state.derived.totals.verified_entities,
             avg_trust_score: average.value,
             avg_version: average.version,
             edges: self.web.load().len(),

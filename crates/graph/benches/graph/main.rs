@@ -1,6 +1,6 @@
 //! What the graph costs, single-threaded, against the targets of the specification.
 //!
-//! `cargo bench -p rhiz-graph -- [paths] [apply] [scores] [updates] [otc] [epinions] [1m] [10m]`
+//! `cargo bench -p rhiz-graph -- [paths] [apply] [scores] [updates] [predict] [otc] [epinions] [1m] [10m]`
 //! (everything but 10m without arguments).
 #![expect(clippy::print_stdout, reason = "a table is what it is for")]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
@@ -20,11 +20,12 @@ use std::time::{Duration, Instant};
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let wants = |what: &str| asked.is_empty() || asked.iter().any(|a| a == what);
-    let sections = ["paths", "apply", "scores", "updates"];
+    let sections = ["paths", "apply", "scores", "updates", "predict"];
     let any_section = !asked.iter().any(|a| sections.contains(&a.as_str()));
     let does = |section: &str| any_section || wants(section);
     let any_network = !asked.iter().any(|a| ["otc", "epinions", "1m", "10m"].contains(&a.as_str()));
-    let networks: [(&str, fn() -> Option<Network>, [u64; 2]); 4] = [
+    type Loader = fn() -> Option<Network>;
+    let networks: [(&str, Loader, [u64; 2]); 4] = [
         ("otc", networks::otc, [60, 600]),
         ("epinions", networks::epinions, [200, 2_000]),
         ("1m", || Some(networks::power_law(1_000_000)), [400, 4_000]),
@@ -40,8 +41,7 @@ fn main() {
         };
         let facts: Vec<RelationshipFact> = network.relationships().collect();
         let start = Instant::now();
-        let graph =
-            Graph::load(TODAY, 0, network.entities(), facts.into_iter(), std::iter::empty());
+        let graph = network.graph_of(facts.into_iter());
         let loaded = start.elapsed();
         let memory = graph.memory();
         println!(
@@ -58,6 +58,9 @@ fn main() {
         }
         if does("scores") {
             scores(&graph, &network);
+        }
+        if does("predict") && name == "otc" {
+            predict(&network);
         }
         if does("apply") {
             apply(&graph, &network);
@@ -214,6 +217,49 @@ fn attestation(attester: u32, n: u64, target: RecordKey) -> AttestationFact {
         effective: i64::from(TODAY) * 86_400_000_000,
         rev: Tid::ZERO,
     }
+}
+
+/// Root mean square error (in ratings / 10) and correlation of predictions, in the order of time
+/// and with a random split, where answers to later statements leak in.
+fn predict(network: &Network) {
+    let all = network.statements.len();
+    let nobody = || network.graph_of(std::iter::empty());
+    let learn = |graph: &Graph, n: usize| {
+        let changes = vec![Change::Relationship(network.relationship(n))];
+        graph.apply(&ChangeSet { seq: n as u64 + 1, changes });
+    };
+    let judge = |graph: &Graph, n: usize| {
+        let fact = network.relationship(n);
+        let p = graph.predict_at(fact.key.owner, fact.subject, fact.created);
+        (2.0 * p.estimate - 1.0, f64::from(fact.strength) / 50.0 - 1.0)
+    };
+    for (name, from, to) in [("20–60 %, chosen on", 2, 6), ("60–100 %, in order", 6, 10)] {
+        let graph = nobody();
+        let mut pairs = Vec::new();
+        for n in 0..all * to / 10 {
+            if n >= all * from / 10 {
+                pairs.push(judge(&graph, n));
+            }
+            learn(&graph, n);
+        }
+        println!("predict, {name}   {}", fit(&pairs));
+    }
+    let mut dice = Dice(8);
+    let (kept, asked): (Vec<usize>, Vec<usize>) = (0..all).partition(|_| dice.below(5) > 0);
+    let graph = nobody();
+    kept.into_iter().for_each(|n| learn(&graph, n));
+    let pairs: Vec<_> = asked.into_iter().map(|n| judge(&graph, n)).collect();
+    println!("predict, random 80/20       {}", fit(&pairs));
+}
+
+fn fit(pairs: &[(f64, f64)]) -> String {
+    let n = pairs.len() as f64;
+    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / n;
+    let (mp, my) = (mean(&|p| p.0), mean(&|p| p.1));
+    let covariance = mean(&|p| (p.0 - mp) * (p.1 - my));
+    let deviation = (mean(&|p| (p.0 - mp).powi(2)) * mean(&|p| (p.1 - my).powi(2))).sqrt();
+    let error = mean(&|p| (p.0 - p.1).powi(2)).sqrt();
+    format!("RMSE {error:.4}   correlation {:.4}   ({n} statements)", covariance / deviation)
 }
 
 /// 2,000 events a second on one thread, questions for paths on another.

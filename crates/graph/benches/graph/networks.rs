@@ -184,8 +184,8 @@ impl Network {
         (0..self.statements.len()).map(|n| self.relationship(n))
     }
 
-    pub(crate) fn graph(&self) -> Graph {
-        Graph::load(TODAY, 0, self.entities(), self.relationships(), std::iter::empty())
+    pub(crate) fn graph_of(&self, facts: impl Iterator<Item = RelationshipFact>) -> Graph {
+        Graph::load(TODAY, 0, self.entities(), facts, std::iter::empty())
     }
 
     /// Different ends, each of them on some edge.

@@ -24,6 +24,10 @@ impl Kinds {
     }
 
     pub(super) fn take(&mut self, text: &Arc<str>) -> u32 {
+        if let Some(known) = KNOWN.iter().position(|known| **known == **text) {
+            self.uses[known] += 1;
+            return known as u32;
+        }
         if let Some(&kind) = self.by_text.get(text) {
             self.uses[kind as usize] += 1;
             return kind;

@@ -5,6 +5,7 @@
 //! record's slot is bound to its key for as long as any published [`crate::web::Web`] may name it:
 //! freed slots wait in `retired` until the graph releases them.
 
+mod bulk;
 mod index;
 mod kinds;
 mod pair;
@@ -53,6 +54,27 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    fn new(fact: &RelationshipFact, kind: u32, pair: u32, next: u32) -> Self {
+        Self {
+            rkey: fact.key.rkey,
+            created: fact.created,
+            rev: fact.rev,
+            owner: fact.key.owner.0,
+            subject: fact.subject.0,
+            kind,
+            last: fact.last_interaction.unwrap_or(UNKNOWN_DAY),
+            next,
+            pair,
+            target: NONE,
+            strength: fact.strength.min(100),
+            signed_by_owner: fact.signed_by_owner,
+            signed_by_subject: fact.signed_by_subject,
+            refused: false,
+            visibility: fact.visibility,
+            consent: fact.consent,
+        }
+    }
+
     pub(crate) fn last_interaction(&self) -> Option<Day> {
         (self.last != UNKNOWN_DAY).then_some(self.last)
     }
@@ -164,18 +186,6 @@ impl Facts {
         }
     }
 
-    /// Makes room, so that a bulk load does not rehash on its way.
-    pub(crate) fn reserve(&mut self, records: usize) {
-        self.records.reserve(records);
-        let (seed, all) = (&self.seed, &self.records);
-        let hash = |s: u32| key_hash(seed, all[s as usize].owner, all[s as usize].rkey);
-        self.by_key.reserve(records, hash);
-        self.pairs.reserve(records);
-        let (seed, all) = (&self.seed, &self.pairs);
-        let hash = |s: u32| all[s as usize].hash(seed);
-        self.by_pair.reserve(records, hash);
-    }
-
     // ---- records
 
     pub(crate) fn record(&self, slot: u32) -> &Record {
@@ -230,24 +240,9 @@ impl Facts {
         let pair = self.pair_for(owner, subject);
         let hash = key_hash(&self.seed, owner, fact.key.rkey);
         let target = self.find_target(fact.key).unwrap_or(NONE);
-        let record = Record {
-            rkey: fact.key.rkey,
-            created: fact.created,
-            rev: fact.rev,
-            owner,
-            subject,
-            kind: self.kinds.take(&fact.kind),
-            last: fact.last_interaction.unwrap_or(UNKNOWN_DAY),
-            next: self.pairs[pair as usize].head,
-            pair,
-            target,
-            strength: fact.strength.min(100),
-            signed_by_owner: fact.signed_by_owner,
-            signed_by_subject: fact.signed_by_subject,
-            refused: false,
-            visibility: fact.visibility,
-            consent: fact.consent,
-        };
+        let kind = self.kinds.take(&fact.kind);
+        let next = self.pairs[pair as usize].head;
+        let record = Record { target, ..Record::new(fact, kind, pair, next) };
         let slot = put(&mut self.records, &mut self.free_records, record);
         debug_assert!(slot != NONE);
         self.pairs[pair as usize].head = slot;

@@ -53,7 +53,7 @@ fn relearning_is_learning_in_order() {
         return skipped("Bitcoin OTC: learning anew was not compared");
     };
     network.statements.truncate(3_000);
-    let in_order = network.graph();
+    let in_order = network.graph_of(network.relationships());
     in_order.relearn();
     // Backwards, and then anew.
     let graph = Graph::load(TODAY, 0, network.entities(), std::iter::empty(), std::iter::empty());

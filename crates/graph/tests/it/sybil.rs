@@ -65,7 +65,7 @@ fn a_thousand_fakes_and_a_target() {
     let Some(network) = otc() else {
         return skipped("Bitcoin OTC: the attack of a thousand fakes was not measured");
     };
-    let graph = network.graph();
+    let graph = network.graph_of(network.relationships());
     // Someone who received several statements, and not good ones.
     let received = |id: u32| network.statements.iter().filter(move |s| s.1 == id);
     let target = (1..network.people)
@@ -129,7 +129,7 @@ fn walks_mended_are_walks_anew() {
     let Some(network) = otc() else {
         return skipped("Bitcoin OTC: mended walks were not compared with new ones");
     };
-    let graph = network.graph();
+    let graph = network.graph_of(network.relationships());
     let viewer = EntityId(network.statements[0].0);
     let mut ranking = Ranking::new(&graph, viewer, 500);
     assert!(ranking.ranked().len() > 50);
