@@ -280,3 +280,39 @@ async fn deleting_clearing_and_other_types() {
     assert!(cache.get::<String>(&"k".repeat(1 << 20), Consistency::Eventual).await.is_err());
     assert!(cache.set("a\u{7}", 1_u8, &SetOptions::default()).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_hidden_is_taken_out_of_memory_behind_the_readers() {
+    let (cache, _) = service();
+    for i in 0..5_000 {
+        cache.set(&format!("trust:score:{i}"), i, &SetOptions::default()).await.expect("set");
+        cache.set(&format!("entity:{i}"), i, &SetOptions::default()).await.expect("set");
+    }
+    let keys = || cache.stats().memory.expect("memory").total.keys;
+    let all = keys();
+    cache.clear_pattern("trust:*").await.expect("pattern");
+    assert_eq!(keys(), all, "clearing touches nothing");
+    // The paused clock moves on by itself while everything waits.
+    tokio::time::timeout(Duration::from_secs(3), std::future::pending::<()>())
+        .await
+        .expect_err("time passes");
+    let entities = cache.stats().memory.expect("memory").namespaces[5].1.keys;
+    assert_eq!(keys(), entities, "only what is not hidden is left");
+    assert!(entities > 0 && entities < all);
+}
+
+#[tokio::test]
+async fn memory_is_bounded_in_keys_and_in_bytes() {
+    let config = CacheConfig { max_keys: 100, max_bytes: 64 << 10, ..CacheConfig::default() };
+    let (cache, _) = service_with(config);
+    for i in 0..1_000 {
+        cache
+            .set(&format!("entity:{i}"), "v".repeat(i % 3_000), &SetOptions::default())
+            .await
+            .expect("set");
+        let total = cache.stats().memory.expect("memory").total;
+        assert!(total.keys <= 100 && total.bytes <= 64 << 10, "{total:?}");
+    }
+    let total = cache.stats().memory.expect("memory").total;
+    assert!(total.keys > 10 && total.evictions == 1_000 - total.keys);
+}
