@@ -26,13 +26,15 @@ pub async fn graph(store: &dyn Store, today: Day) -> Result<Graph, StoreError> {
     });
     let facts = store.facts(progress).await?;
     let graph = tokio::task::spawn_blocking(move || {
-        Graph::load(
+        let graph = Graph::load(
             today,
             facts.seq,
             facts.entities.into_iter(),
             facts.relationships.into_iter(),
             facts.attestations.into_iter(),
-        )
+        );
+        graph.relearn();
+        graph
     });
     let graph = graph.await;
     bar.finish_and_clear();

@@ -198,7 +198,11 @@ async fn turn_days(graph: &Arc<Graph>, cache: &CacheService, clock: &dyn Clock) 
         }
         let graph = Arc::clone(graph);
         // Every edge is weighed anew: too long for a thread that answers requests.
-        if tokio::task::spawn_blocking(move || graph.set_day(today)).await.is_ok() {
+        let turned = tokio::task::spawn_blocking(move || {
+            graph.set_day(today);
+            graph.relearn();
+        });
+        if turned.await.is_ok() {
             for pattern in ["graph:*", "trust:*", "conviction:*"] {
                 if let Err(error) = cache.clear_pattern(pattern).await {
                     tracing::warn!(%error, pattern, "cannot clear the cache of yesterday");

@@ -7,6 +7,7 @@
 mod entities;
 mod neighbours;
 mod network;
+mod outlook;
 mod paths;
 mod relationships;
 mod trust;

@@ -119,7 +119,7 @@ impl Answers {
         }
     }
 
-    fn path_query(
+    pub(super) fn path_query(
         &self,
         question: &PathQuestion,
         from: EntityId,
@@ -211,7 +211,7 @@ impl Answers {
         })
     }
 
-    fn path(&self, path: &Path) -> PathAnswer {
+    pub(super) fn path(&self, path: &Path) -> PathAnswer {
         let hop = |hop: &rhiz_graph::Hop| HopAnswer {
             from: self.did_text(hop.from).to_string(),
             to: self.did_text(hop.to).to_string(),

@@ -30,7 +30,7 @@ fn one() -> i64 {
 }
 
 #[derive(Debug, Serialize)]
-struct Hop {
+pub(super) struct Hop {
     from: String,
     to: String,
     relationship_id: String,
@@ -41,7 +41,7 @@ struct Hop {
 }
 
 #[derive(Debug, Serialize)]
-struct Path {
+pub(super) struct Path {
     hops: Vec<Hop>,
     total_strength: f64,
     distance: usize,

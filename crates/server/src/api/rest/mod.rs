@@ -5,6 +5,7 @@ mod entities;
 mod find_path;
 mod neighbors;
 mod network_stats;
+mod outlook;
 mod relationships;
 mod trust;
 
@@ -27,6 +28,10 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/analytics/trust-health/{did}", get(trust::health))
         .route("/analytics/trust-metrics/{did}", get(trust::metrics))
         .route("/analytics/network-stats", get(network_stats::network_stats))
+        .route("/analytics/predict", get(outlook::predict))
+        .route("/analytics/at-risk/{did}", get(outlook::at_risk))
+        .route("/analytics/introductions", get(outlook::introductions))
+        .route("/analytics/ranking/{did}", get(outlook::ranking))
         .route("/attestations", post(attestations::attest))
 }
 

@@ -72,6 +72,8 @@ impl IntoResponse for Error {
 fn name(status: StatusCode) -> (&'static str, StatusCode) {
     match status {
         StatusCode::UNPROCESSABLE_ENTITY => ("InvalidRequest", StatusCode::BAD_REQUEST),
+        // Methods say what they do not find by name; what is not found otherwise is no method.
+        StatusCode::NOT_FOUND => ("MethodNotImplemented", StatusCode::NOT_IMPLEMENTED),
         StatusCode::UNAUTHORIZED => ("AuthenticationRequired", status),
         StatusCode::FORBIDDEN => ("Forbidden", status),
         StatusCode::TOO_MANY_REQUESTS => ("RateLimitExceeded", status),
@@ -113,4 +115,36 @@ async fn translated(response: Response) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     let body = json!({"error": name, "message": message}).to_string();
     Response::from_parts(parts, body.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderMap;
+    use serde_json::Value;
+
+    async fn said(problem: Problem) -> (StatusCode, HeaderMap, Value) {
+        let (parts, body) = translated(problem.into_response()).await.into_parts();
+        let bytes = to_bytes(body, LONGEST).await.unwrap();
+        (parts.status, parts.headers, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn problems_of_the_server_have_a_name_in_the_protocol() {
+        use crate::answers::NoAnswer;
+        use rhiz_domain::store::StoreError;
+        for (problem, status, name, says) in [
+            (Problem::field("cursor", "it is none"), 400, "InvalidRequest", "cursor"),
+            (NoAnswer::TimeLimit(50).into(), 504, "SearchTimeout", "ran out of time (50 ms)"),
+            (StoreError::Closed.into(), 503, "NotEnoughResources", "try again"),
+            (StoreError::Corrupt("x".into()).into(), 500, "InternalServerError", "the log"),
+            (Problem::internal(), 500, "InternalServerError", "the log"),
+        ] {
+            let (is, headers, body) = said(problem).await;
+            assert_eq!((is.as_u16(), body["error"].as_str()), (status, Some(name)));
+            assert!(body["message"].as_str().unwrap().contains(says), "{body}");
+            assert_eq!(headers[header::CONTENT_TYPE], "application/json");
+            assert_eq!(headers.contains_key(header::RETRY_AFTER), status == 503);
+        }
+    }
 }

@@ -1,0 +1,127 @@
+//! What is to be expected: predictions, what fades, who could introduce, whom to trust through whom.
+
+use super::{Answers, NoAnswer, PathAnswer, PathQuestion};
+use rhiz_domain::{Did, fact::Day};
+use rhiz_graph::{PathError, Prediction, Ranking};
+
+/// A relationship that will fade, with names.
+#[derive(Debug, Clone)]
+pub(crate) struct Fading {
+    pub(crate) relationship_uri: String,
+    pub(crate) counterpart: String,
+    pub(crate) trust: f64,
+    /// The first day below the threshold, days since 1970.
+    pub(crate) on: Day,
+}
+
+/// A way to be introduced, with names.
+#[derive(Debug, Clone)]
+pub(crate) struct Introduction {
+    pub(crate) through: String,
+    pub(crate) willingness: f64,
+    pub(crate) score: f64,
+    pub(crate) path: PathAnswer,
+}
+
+/// Somebody reached by a viewer's walks.
+#[derive(Debug, Clone)]
+pub(crate) struct Ranked {
+    pub(crate) did: String,
+    /// Mean visits in a walk.
+    pub(crate) visits: f64,
+    /// Through whom, most often, and the share.
+    pub(crate) through: Option<(String, f64)>,
+}
+
+/// Walks of a viewer: enough to tell the first hundred apart.
+const WALKS: usize = 4000;
+
+impl Answers {
+    /// What `from` would state about `to`.
+    pub(crate) async fn predict(
+        &self,
+        from: &str,
+        to: &str,
+    ) -> Result<(Did, Did, Prediction), NoAnswer> {
+        let (a, from_did) = self.find(from, "from").await?;
+        let (b, to_did) = self.find(to, "to").await?;
+        if a == b {
+            return Err(NoAnswer::invalid("to", "it is the same as from"));
+        }
+        let prediction = self.node.graph.predict(a, b);
+        let prediction = prediction.ok_or_else(|| NoAnswer::UnknownEntity(to.to_owned()))?;
+        Ok((from_did, to_did, prediction))
+    }
+
+    /// Relationships whose trust falls below `threshold` within `days`, the soonest first.
+    pub(crate) async fn at_risk(
+        &self,
+        of: &str,
+        threshold: f64,
+        days: u32,
+    ) -> Result<(Did, Vec<Fading>), NoAnswer> {
+        let (id, did) = self.find(of, "did").await?;
+        let found = self.compute(move |node| node.graph.at_risk(id, threshold, days)).await?;
+        let found = found.ok_or_else(|| NoAnswer::UnknownEntity(of.to_owned()))?;
+        let named = found.into_iter().map(|f| Fading {
+            relationship_uri: self.relationship_uri(f.key),
+            counterpart: self.did_text(f.counterpart).to_string(),
+            trust: f.trust,
+            on: f.on,
+        });
+        Ok((did, named.collect()))
+    }
+
+    /// Who could introduce one to another, best first.
+    pub(crate) async fn introductions(
+        &self,
+        question: PathQuestion,
+    ) -> Result<(Did, Did, Vec<Introduction>), NoAnswer> {
+        let (from, from_did) = self.find(&question.from, "from").await?;
+        let (to, to_did) = self.find(&question.to, "to").await?;
+        let query = self.path_query(&question, from, to)?;
+        let limit = self.node.config.graph.time_limit;
+        let found = self
+            .compute(move |node| {
+                let started = node.clock.elapsed();
+                let mut go_on = || node.clock.elapsed().saturating_sub(started) < limit;
+                node.graph.introductions(&query, &mut go_on)
+            })
+            .await?;
+        let found = found.map_err(|error| match error {
+            PathError::TimeLimit => NoAnswer::TimeLimit(limit.as_millis()),
+            PathError::SameEnds => NoAnswer::invalid("to", "it is the same as from"),
+            PathError::UnknownEntity(id) => NoAnswer::UnknownEntity(self.did_text(id).to_string()),
+            PathError::OutOfRange { field, allowed } => {
+                NoAnswer::invalid(field, format!("it has to be {allowed}"))
+            }
+        })?;
+        let named = found.into_iter().map(|i| Introduction {
+            through: self.did_text(i.through).to_string(),
+            willingness: i.willingness,
+            score: i.score,
+            path: self.path(&i.path),
+        });
+        Ok((from_did, to_did, named.collect()))
+    }
+
+    /// Whom a viewer trusts, through whom: most visited first.
+    pub(crate) async fn ranking(
+        &self,
+        viewer: &str,
+        limit: usize,
+    ) -> Result<(Did, Vec<Ranked>), NoAnswer> {
+        let (id, did) = self.find(viewer, "did").await?;
+        let ranking = self.compute(move |node| Ranking::new(&node.graph, id, WALKS)).await?;
+        let named = |(id, visits): (rhiz_domain::EntityId, f64)| Ranked {
+            did: self.did_text(id).to_string(),
+            visits,
+            through: ranking
+                .through(id)
+                .first()
+                .map(|(who, share)| (self.did_text(*who).to_string(), *share)),
+        };
+        let shown = ranking.ranked().into_iter().filter(|(id, _)| self.node.graph.exists(*id));
+        Ok((did, shown.take(limit).map(named).collect()))
+    }
+}
