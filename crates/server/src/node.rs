@@ -9,7 +9,7 @@ use crate::{
     load, processors,
     replica::Replica,
 };
-use rhiz_cache::{CacheConfig, CacheService, Tiers};
+use rhiz_cache::{CacheConfig, CacheService, RedisConfig, Tiers};
 use rhiz_domain::{
     Clock, Entropy,
     clock::{SystemClock, SystemEntropy},
@@ -100,9 +100,6 @@ impl Node {
                 "DATABASE_URL: PostgreSQL is not built in yet; use sqlite:…".into(),
             ));
         };
-        if config.cache.backend == CacheBackend::Redis {
-            tracing::warn!("the Redis cache is not wired in yet: answers are cached in memory");
-        }
         let lock = lock(&config.data.dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
@@ -163,13 +160,17 @@ fn cache(
     entropy: &Arc<dyn Entropy>,
 ) -> Result<CacheService, Failure> {
     let settings = CacheConfig {
-        tiers: Tiers::Memory,
+        tiers: match config.cache.backend {
+            CacheBackend::Memory => Tiers::Memory,
+            CacheBackend::Redis => Tiers::Tiered(RedisConfig::at(config.cache.redis_url.expose())),
+        },
         default_ttl: config.cache.default_ttl,
         max_keys: config.cache.max_keys,
         max_bytes: config.cache.max_bytes,
         ..CacheConfig::default()
     };
-    CacheService::memory(settings, Arc::clone(clock), Arc::clone(entropy))
+    // One process owns the database, so this node is itself the authority on what is invalid.
+    CacheService::start(settings, None, Arc::clone(clock), Arc::clone(entropy))
         .map_err(|e| Failure::Config(e.to_string()))
 }
 
