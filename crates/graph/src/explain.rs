@@ -1,6 +1,6 @@
 //! A trust score, taken apart.
 
-use crate::derived::{StandingShare, TrustShare};
+use crate::derived::{StandingShare, Tally, TrustShare};
 use crate::formula::{DIRECT_WEIGHTS, SCORE_WEIGHTS, Sum, Trust};
 use crate::graph::Graph;
 use crate::state::State;
@@ -72,7 +72,7 @@ pub struct TrustExplained {
 struct Part {
     other: u32,
     anonymous: bool,
-    slot: u32,
+    key: RecordKey,
     standing: StandingShare,
     trust: TrustShare,
     below: f64,
@@ -91,12 +91,12 @@ impl Graph {
     ) -> Option<TrustExplained> {
         let x = id.0;
         let work = self.read_long(
-            |state| state.facts.exists(x).then(Vec::new),
-            |state, parts: &mut Option<Vec<Part>>, n| part(state, x, parts.as_mut()?, n),
+            |state| state.facts.exists(x).then(|| (state.derived.tally(x), Vec::new())),
+            |state, work: &mut Option<(Tally, Vec<Part>)>, n| {
+                part(state, x, &mut work.as_mut()?.1, n)
+            },
         )?;
-        let state = self.state.read();
-        let (facts, derived) = (&state.facts, &state.derived);
-        let tally = derived.tally(x);
+        let (tally, work) = work;
         let spoken: Vec<(u32, f64, f64)> = work
             .iter()
             .filter_map(|p| p.trust.voice.map(|(_, q, t)| (p.other, q, t.value())))
@@ -113,18 +113,20 @@ impl Graph {
                 weighted += Sum::of(q * t.value() * (0.7 + 0.3 * p.below));
             }
         }
-        let mut movers: Vec<(u32, Mover)> = work
+        let mut movers: Vec<(RecordKey, Mover)> = work
             .iter()
             .map(|p| {
                 let mut less = tally;
                 if let Some(sd) = p.standing.received {
-                    less.received -= 1;
+                    // (Saturating: a change may have come between the two.)
+                    less.received = less.received.saturating_sub(1);
                     less.received_strength -= Sum::of(sd);
                 }
-                less.recent -= u32::from(p.standing.recent);
-                less.stated -= u32::from(p.standing.stated);
-                less.mutual -= u32::from(p.standing.mutual);
-                less.verified -= u32::from(p.trust.verified_records > 0);
+                less.recent = less.recent.saturating_sub(u32::from(p.standing.recent));
+                less.stated = less.stated.saturating_sub(u32::from(p.standing.stated));
+                less.mutual = less.mutual.saturating_sub(u32::from(p.standing.mutual));
+                less.verified =
+                    less.verified.saturating_sub(u32::from(p.trust.verified_records > 0));
                 let (mut weight, mut weighted) = (weight, weighted);
                 let network = p.trust.voice.map(|(_, q, t)| {
                     weight -= Sum::of(q);
@@ -136,7 +138,7 @@ impl Graph {
                 let hidden = p.anonymous && viewer.is_none_or(|v| v.0 != x && v.0 != p.other);
                 let mover = Mover {
                     counterpart: (!hidden).then_some(EntityId(p.other)),
-                    key: (!hidden).then(|| facts.record(p.slot).key()),
+                    key: (!hidden).then_some(p.key),
                     effect: metrics.trust_score - score(less.direct(), rest),
                     received_strength: p.standing.received,
                     recent: p.standing.recent,
@@ -145,13 +147,16 @@ impl Graph {
                     verified: p.trust.verified_records > 0,
                     network,
                 };
-                (p.slot, mover)
+                (p.key, mover)
             })
             .collect();
+        let state = self.state.read();
         movers.sort_by(|(a, x), (b, y)| {
             let size = |m: &Mover| Trust::new(m.effect.abs());
-            size(y).cmp(&size(x)).then_with(|| facts.compare_uris(*a, *b))
+            let authorities = || state.facts.compare_authorities(a.owner.0, b.owner.0);
+            size(y).cmp(&size(x)).then_with(authorities).then(a.rkey.cmp(&b.rkey))
         });
+        drop(state);
         let others = movers.len().saturating_sub(limit);
         movers.truncate(limit);
 
@@ -203,7 +208,8 @@ fn part(state: &State, x: u32, parts: &mut Vec<Part>, n: usize) -> Option<usize>
     let below = if trust.voice.is_some() { network_2(facts, derived, other) } else { 0.0 };
     let steps = 1 + voices_len(state, other);
     let anonymous = p.consent == Consent::Anonymous;
-    parts.push(Part { other, anonymous, slot, standing, trust, below });
+    let key = facts.record(slot).key();
+    parts.push(Part { other, anonymous, key, standing, trust, below });
     Some(steps)
 }
 

@@ -1,11 +1,11 @@
-//! 64 neighbouring entities and their edges, in one piece that is never changed: a change makes a
+//! 32 neighbouring entities and their edges, in one piece that is never changed: a change makes a
 //! new page.
 
 use super::half::Half;
 use super::{Edge, Odd};
 use std::sync::Arc;
 
-pub(super) const PAGE: usize = 64;
+pub(super) const PAGE: usize = 32;
 
 /// Every edge stands with both its ends. With each end, neighbours of smaller number come first:
 /// there the slot of the edge's record stands too.
