@@ -38,7 +38,8 @@ impl Slot {
 
     /// Remembers that it was found good up to `local`.
     pub(crate) fn found_good(&self, local: u64) {
-        self.checked.fetch_max(local, Ordering::AcqRel);
+        // Every number stored here was checked; that a smaller one may come last costs one check.
+        self.checked.store(local, Ordering::Release);
     }
 
     pub(crate) fn new(
