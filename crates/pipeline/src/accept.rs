@@ -3,13 +3,13 @@
 //! Law: an answer that says "accepted" is given after the event is on disk. A submission is
 //! accepted as a whole or not at all.
 
-use crate::{Ended, Pipeline, gate::Refused};
+use crate::{Ended, Pipeline, Shared, gate::Refused};
 use rhiz_domain::{
     Did, Event, EventId, EventType, Invalid, Origin, Priority, payload,
     store::{AppendError, Intake, Receipt, StoreError},
 };
 use serde_json::{Value, value::RawValue};
-use std::sync::atomic::Ordering;
+use std::{collections::hash_map::Entry, sync::atomic::Ordering};
 use tokio::sync::oneshot;
 
 /// An event as somebody submits it.
@@ -67,6 +67,37 @@ pub struct Accepted {
     pub receipt: Receipt,
 }
 
+/// Somebody who waits for an event to end; forgotten when dropped, and nobody else with it.
+struct Waiter<'a> {
+    shared: &'a Shared,
+    id: EventId,
+    ended: oneshot::Receiver<Ended>,
+}
+
+impl<'a> Waiter<'a> {
+    fn register(shared: &'a Shared, id: EventId) -> Self {
+        let (tell, ended) = oneshot::channel();
+        if let Some(waiting) = &mut *shared.waiting.lock() {
+            waiting.entry(id.clone()).or_default().push(tell);
+        }
+        Self { shared, id, ended }
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.ended.close();
+        if let Some(waiting) = &mut *self.shared.waiting.lock()
+            && let Entry::Occupied(mut tell) = waiting.entry(self.id.clone())
+        {
+            tell.get_mut().retain(|tell| !tell.is_closed());
+            if tell.get().is_empty() {
+                tell.remove();
+            }
+        }
+    }
+}
+
 impl Pipeline {
     /// Accepts events, all of them or none; answers in their order once they are on disk.
     pub async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<Accepted>, SubmitError> {
@@ -107,7 +138,8 @@ impl Pipeline {
             .collect())
     }
 
-    /// Submits one event and waits until it ended. `Err` when it was not accepted.
+    /// Submits one event and waits until it ended. `Err` when it was not accepted; no ending when
+    /// it is a duplicate, or when the pipeline stops first.
     pub async fn submit_and_wait(
         &self,
         mut submission: Submission,
@@ -117,24 +149,16 @@ impl Pipeline {
             .event_id
             .take()
             .unwrap_or_else(|| EventId::generate(shared.clock.now(), &*shared.entropy));
-        let (ended, wait) = oneshot::channel();
         // Before it is accepted, for it may end before we look.
-        shared.waiting.lock().entry(id.clone()).or_default().push(ended);
-        submission.event_id = Some(id.clone());
-        let result = self.submit(vec![submission]).await;
-        let accepted = match result {
-            Ok(mut accepted) => accepted.pop(),
-            Err(e) => {
-                shared.waiting.lock().remove(&id);
-                return Err(e);
-            }
-        };
+        let mut waiter = Waiter::register(shared, id.clone());
+        submission.event_id = Some(id);
+        let accepted = self.submit(vec![submission]).await?.pop();
         let accepted = accepted.ok_or(SubmitError::Store(StoreError::Closed))?;
         if accepted.receipt == Receipt::Duplicate {
-            shared.waiting.lock().remove(&id);
             return Ok((accepted, None));
         }
-        Ok((accepted, wait.await.ok()))
+        let ended = (&mut waiter.ended).await.ok();
+        Ok((accepted, ended))
     }
 
     /// Takes what a source read, with the cursor behind it. Never refuses: waits until there is
@@ -143,7 +167,12 @@ impl Pipeline {
         let shared = &self.shared;
         let events = intake.events.len();
         let bytes = intake.events.iter().map(|e| e.payload.get().len()).sum();
-        shared.gate.room(|| shared.journal.depths(), events).await;
+        let mut stop = shared.stop.subscribe();
+        tokio::select! {
+            // Who stops makes no room any more.
+            _ = stop.wait_for(|stop| *stop) => return Err(StoreError::Closed),
+            () = shared.gate.room(|| shared.journal.depths(), events) => {}
+        }
         if shared.draining.load(Ordering::Acquire) {
             return Err(StoreError::Closed);
         }

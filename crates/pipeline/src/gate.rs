@@ -77,6 +77,9 @@ impl Drop for Entering<'_> {
         let mut state = self.gate.state.lock();
         state.entering.events -= self.load.events;
         state.entering.bytes -= self.load.bytes;
+        drop(state);
+        // If it failed, nothing will leave the journal for it, and this is the only notice.
+        self.gate.room.notify_waiters();
     }
 }
 

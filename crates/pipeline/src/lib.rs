@@ -119,7 +119,8 @@ pub(crate) struct Shared {
     pub(crate) scheduler: Mutex<schedule::Scheduler>,
     pub(crate) metrics: Metrics,
     pub(crate) tids: tids::TidClock,
-    pub(crate) waiting: Mutex<HashMap<EventId, Vec<oneshot::Sender<Ended>>>>,
+    /// Who waits for which event; `None` once nothing is worked on any more.
+    pub(crate) waiting: Mutex<Option<HashMap<EventId, Vec<oneshot::Sender<Ended>>>>>,
     pub(crate) draining: AtomicBool,
     pub(crate) stop: watch::Sender<bool>,
 }
@@ -156,7 +157,7 @@ impl Pipeline {
             scheduler: Mutex::default(),
             metrics,
             tids,
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Some(HashMap::new())),
             draining: AtomicBool::new(false),
             stop: watch::Sender::new(false),
         };
@@ -188,6 +189,8 @@ impl Pipeline {
         // A worker that is cut off loses nothing: what it had not settled is still journaled.
         let in_time = finished.await.is_ok();
         tasks.abort_all();
+        // Whoever waits for an event that stays in the journal has waited long enough.
+        self.shared.waiting.lock().take();
         in_time
     }
 
