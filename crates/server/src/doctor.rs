@@ -7,7 +7,7 @@ use crate::{
     node::Node,
 };
 use rhiz_domain::{fact::day_of, store::DeadFilter};
-use std::fmt::Write;
+use std::{fmt::Write, path::Path};
 
 /// One thing looked at.
 struct Finding {
@@ -31,7 +31,8 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     {
         findings.push(Finding {
             what: "database",
-            result: Ok(format!("{} is not there yet; the first start makes it", path.display())),
+            result: can_be_made(path)
+                .map(|()| format!("{} is not there yet; the first start makes it", path.display())),
         });
         return report(&findings);
     }
@@ -46,6 +47,27 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         }
     }
     report(&findings)
+}
+
+/// Whether a file can be made there, and the folders that it is in. Leaves nothing behind.
+fn can_be_made(path: &Path) -> Result<(), (String, &'static str)> {
+    // An empty path is this folder.
+    let folder = path.ancestors().skip(1).find(|p| p.exists()).filter(|p| *p != Path::new(""));
+    let folder = folder.unwrap_or(Path::new("."));
+    let probe = folder.join(format!(".rhiz-doctor-{}", std::process::id()));
+    let made = std::fs::File::create_new(&probe);
+    if made.is_ok() {
+        // It was made just now, and is empty.
+        let _ = std::fs::remove_file(&probe);
+    }
+    made.map(|_| ()).map_err(|e| {
+        let what = format!(
+            "{} cannot be made: {} cannot be written: {e}",
+            path.display(),
+            folder.display()
+        );
+        (what, "give a directory that can be written, with --data-dir or DATA_DIR")
+    })
 }
 
 fn firehose(config: &Config) -> Finding {

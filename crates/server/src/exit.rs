@@ -28,6 +28,17 @@ impl Failure {
         Self::Failed { message: message.to_string(), hint: None }
     }
 
+    /// With what it is about in front.
+    #[must_use]
+    pub fn prefix(self, what: &str) -> Self {
+        match self {
+            Self::Failed { message, hint } => {
+                Self::Failed { message: format!("{what}: {message}"), hint }
+            }
+            Self::Config(_) => self,
+        }
+    }
+
     /// With what can be done about it.
     #[must_use]
     pub fn hint(self, hint: impl fmt::Display) -> Self {

@@ -60,9 +60,10 @@ pub async fn run(config: Config, args: &ImportArgs) -> Result<(), Failure> {
 
 /// Breaks off when the user, or the system, says so.
 async fn unless_stopped<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let stop = stop_signal();
     tokio::select! {
         result = work => result,
-        _ = stop_signal() => Err(Failure::failed("stopped").hint(
+        _ = stop => Err(Failure::failed("stopped").hint(
             "what was accepted is safe; run the same command again to go on",
         )),
     }

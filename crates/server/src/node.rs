@@ -103,7 +103,8 @@ impl Node {
         let lock = lock(&config.data.dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let store = SqliteStore::open(path, Arc::clone(&clock)).map_err(|e| store_failure(&e))?;
+        let store = SqliteStore::open(path, Arc::clone(&clock))
+            .map_err(|e| store_failure(&e).prefix(&path.display().to_string()))?;
         let store: Arc<dyn Store> = Arc::new(store);
         let graph =
             load::graph(&*store, day_of(clock.now())).await.map_err(|e| store_failure(&e))?;

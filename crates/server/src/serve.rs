@@ -58,6 +58,8 @@ async fn serve(node: &Node, firehose: Option<watch::Receiver<Status>>) -> Result
             .hint("is another program using the port? choose one with --port or API_PORT")
     })?;
     let address = listener.local_addr().map_err(Failure::failed)?;
+    // Listened for before anybody can know that we are here.
+    let stop = stop_signal();
     let health = Health::start(node, firehose);
     let app = Arc::new(App::new(node.clone(), keys, Arc::clone(&health)));
     exit::print(&format!("Rhiz is at http://{address}\n"))?;
@@ -79,7 +81,7 @@ async fn serve(node: &Node, firehose: Option<watch::Receiver<Status>>) -> Result
             };
             return Err(Failure::failed(format!("the HTTP server stopped: {why}")));
         }
-        signal = stop_signal() => tracing::info!(signal, "stopping"),
+        signal = stop => tracing::info!(signal, "stopping"),
     }
     health.drain();
     node.pipeline.drain();
@@ -90,18 +92,22 @@ async fn serve(node: &Node, firehose: Option<watch::Receiver<Status>>) -> Result
     Ok(())
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-pub async fn stop_signal() -> &'static str {
+/// Listens for SIGTERM and Ctrl-C from the call on; answers with the first one's name.
+pub fn stop_signal() -> impl Future<Output = &'static str> {
     #[cfg(unix)]
-    {
+    let (terminate, interrupt) = {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        (signal(SignalKind::terminate()).ok(), signal(SignalKind::interrupt()).ok())
+    };
+    async move {
+        #[cfg(unix)]
+        if let (Some(mut terminate), Some(mut interrupt)) = (terminate, interrupt) {
             return tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
-                _ = tokio::signal::ctrl_c() => "SIGINT",
+                _ = interrupt.recv() => "SIGINT",
             };
         }
+        let _ = tokio::signal::ctrl_c().await;
+        "SIGINT"
     }
-    let _ = tokio::signal::ctrl_c().await;
-    "SIGINT"
 }

@@ -145,9 +145,14 @@ impl Answers {
             return Err(NoAnswer::invalid("k", message));
         };
         const MOST: usize = 100;
-        if question.exclude.len() > MOST || question.kinds.as_ref().is_some_and(|k| k.len() > MOST)
-        {
-            return Err(NoAnswer::invalid("exclude_entities", "more than 100 are not allowed"));
+        for (field, given) in [
+            ("exclude_entities", question.exclude.len()),
+            ("relationship_types", question.kinds.as_ref().map_or(0, Vec::len)),
+        ] {
+            if given > MOST {
+                let message = format!("{given} are given; at most {MOST} are allowed");
+                return Err(NoAnswer::invalid(field, message));
+            }
         }
         let mut exclude = Vec::new();
         for did in &question.exclude {

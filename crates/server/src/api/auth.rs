@@ -1,10 +1,10 @@
 //! Who is calling: the operator, a viewer, or anybody.
 
-use super::{App, problem::Problem};
+use super::{App, body, problem::Problem};
 use crate::key::SecretKey;
 use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -78,6 +78,18 @@ impl Keys {
     }
 }
 
+/// The caller has the internal key. As the first argument of a handler it is asked for before a
+/// body is read.
+pub(super) struct Operator;
+
+impl FromRequestParts<Arc<App>> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        app.keys.require(&parts.headers, Role::Operator).map(|()| Self)
+    }
+}
+
 /// Guards everything internal: reads need a viewer, writes an operator.
 pub(super) async fn layer(
     State(app): State<Arc<App>>,
@@ -85,6 +97,9 @@ pub(super) async fn layer(
     next: Next,
 ) -> Result<Response, Problem> {
     let least = if *request.method() == Method::GET { Role::Viewer } else { Role::Operator };
-    app.keys.require(request.headers(), least)?;
+    if let Err(refused) = app.keys.require(request.headers(), least) {
+        body::drain(request).await;
+        return Err(refused);
+    }
     Ok(next.run(request).await)
 }

@@ -3,11 +3,13 @@
 use super::{MAX_BODY, problem::Problem};
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Query, Request, rejection::BytesRejection},
+    extract::{FromRequest, FromRequestParts, Query, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
+use bytes::BytesMut;
+use futures_util::StreamExt;
 use rhiz_domain::Invalid;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// A JSON body of a known shape.
 pub(super) struct Body<T>(pub T);
@@ -17,22 +19,46 @@ fn too_large(limit: usize) -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
 }
 
+/// Bytes of a refused body that are read all the same: who is still sending when the connection
+/// closes loses the answer that says why.
+const DRAINED: usize = 32 << 20;
+
 /// Reads a body's bytes within the route's limit.
-pub(super) async fn bytes<S: Send + Sync>(
-    request: Request,
-    state: &S,
-    limit: usize,
-) -> Result<Bytes, Problem> {
+pub(super) async fn bytes(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok());
-    if length.and_then(|l| l.parse::<usize>().ok()).is_some_and(|l| l > limit) {
+    let length = length.and_then(|l| l.parse::<usize>().ok());
+    // Who asks first has not sent anything yet.
+    let asks = request.headers().contains_key(header::EXPECT);
+    if length.is_some_and(|l| l > DRAINED || (asks && l > limit)) {
         return Err(too_large(limit));
     }
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-        BytesRejection::FailedToBufferBody(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            too_large(limit)
+    let mut chunks = request.into_body().into_data_stream();
+    let mut body = BytesMut::new();
+    let mut read = 0;
+    while let Some(chunk) = chunks.next().await {
+        let chunk =
+            chunk.map_err(|_| Problem::malformed("the body could not be read to its end"))?;
+        read += chunk.len();
+        if read == chunk.len() && length == Some(read) && read <= limit {
+            // The usual case: all of it at once.
+            return Ok(chunk);
         }
-        _ => Problem::malformed("the body could not be read to its end"),
-    })
+        if read > DRAINED {
+            break;
+        }
+        if read <= limit {
+            body.extend_from_slice(&chunk);
+        } else {
+            body = BytesMut::new();
+        }
+    }
+    if read > limit { Err(too_large(limit)) } else { Ok(body.freeze()) }
+}
+
+/// Reads what a refused caller is still sending, and forgets it.
+pub(super) async fn drain(request: Request) {
+    // Whatever comes of it, the caller is refused.
+    let _ = bytes(request, 0).await;
 }
 
 /// Checks the media type of a body; none at all is forgiven.
@@ -50,6 +76,12 @@ pub(super) fn expect_type(headers: &HeaderMap, allowed: &[&str]) -> Result<(), P
 
 /// Reads JSON: 400 for what is none, 422 with the field for what has another shape.
 pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // A list would be read as the fields in their order.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        let is_json = serde_json::from_slice::<IgnoredAny>(bytes);
+        is_json.map_err(|e| Problem::malformed(format!("the body is not JSON: {e}")))?;
+        return Err(Problem::field("body", "it has to be a JSON object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value: Result<T, _> = serde_path_to_error::deserialize(&mut reader);
     match value {
@@ -76,9 +108,22 @@ pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         expect_type(request.headers(), &["application/json"])?;
-        json(&bytes(request, state, MAX_BODY).await?).map(Self)
+        json(&bytes(request, MAX_BODY).await?).map(Self)
+    }
+}
+
+/// What stands in a path, decoded.
+pub(super) struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(path)| Self(path))
+            .map_err(|e| Problem::malformed(format!("the path: {}", e.body_text())))
     }
 }
 

@@ -1,9 +1,8 @@
 //! The pages, embedded in the binary.
 
-use super::{App, problem::Problem};
+use super::{App, body::Path, problem::Problem};
 use axum::{
     Router,
-    extract::Path,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,

@@ -88,6 +88,20 @@ impl Problem {
         Self::from(Invalid::one(field, message))
     }
 
+    /// The same problem, with the line of a batch it is about.
+    #[must_use]
+    pub fn on_line(mut self, line: usize) -> Self {
+        if self.0.errors.is_empty() {
+            self.0.detail = format!("line {line}: {}", self.0.detail);
+            return self;
+        }
+        let mut named = Invalid::default();
+        for error in self.0.errors {
+            named.add(format!("line {line}: {}", error.field), error.message);
+        }
+        named.into()
+    }
+
     /// Comes again after so many seconds.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {

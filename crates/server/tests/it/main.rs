@@ -1,6 +1,8 @@
 //! The built binary, as its users run it.
 
+mod bad_input;
 mod cli;
+mod crash;
 mod dump;
 mod http;
 mod import;
@@ -9,4 +11,5 @@ mod otc;
 mod paths;
 mod records;
 mod server;
+mod start;
 mod xrpc;

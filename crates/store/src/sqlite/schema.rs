@@ -27,9 +27,19 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         )));
     }
     let mut conn = Connection::open(path).map_err(|e| from_sqlite(&e))?;
+    if is_foreign(&conn).map_err(|e| from_sqlite(&e))? {
+        let what = "it is the database of another program, and is left as it is";
+        return Err(StoreError::Corrupt(what.into()));
+    }
     configure(&conn).map_err(|e| from_sqlite(&e))?;
     migrate(&mut conn)?;
     Ok(conn)
+}
+
+/// Tables that no migration of ours made.
+fn is_foreign(conn: &Connection) -> rusqlite::Result<bool> {
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
+    Ok(tables > 0 && version(conn)? == 0)
 }
 
 fn configure(conn: &Connection) -> rusqlite::Result<()> {

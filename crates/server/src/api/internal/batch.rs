@@ -18,13 +18,9 @@ use std::sync::Arc;
 /// Lines of a batch at most.
 const MAX_LINES: usize = 2000;
 
-/// The same problem, with the line it is about.
+/// The rules that the event on a line breaks.
 fn on_line(line: usize, invalid: Invalid) -> Problem {
-    let mut named = Invalid::default();
-    for error in invalid.errors {
-        named.add(format!("line {line}: {}", error.field), error.message);
-    }
-    named.into()
+    Problem::from(invalid).on_line(line)
 }
 
 /// Accepts a batch; 202 once it is on disk.
@@ -35,7 +31,7 @@ pub(super) async fn enqueue(
     const TYPES: [&str; 4] =
         ["application/x-ndjson", "application/ndjson", "application/json", "text/plain"];
     body::expect_type(request.headers(), &TYPES)?;
-    let bytes = body::bytes(request, &app, MAX_BATCH).await?;
+    let bytes = body::bytes(request, MAX_BATCH).await?;
     let mut submissions = Vec::new();
     // For the messages: the line of each submission.
     let mut lines = Vec::new();
@@ -48,10 +44,7 @@ pub(super) async fn enqueue(
             let detail = format!("the batch has more than {MAX_LINES} lines");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
         }
-        let event: OneEvent = body::json(line).map_err(|problem| {
-            let detail = format!("line {number}: {}", problem.detail());
-            Problem::new(problem.status(), problem.code(), detail)
-        })?;
+        let event: OneEvent = body::json(line).map_err(|problem| problem.on_line(number))?;
         submissions.push(event.read().map_err(|invalid| on_line(number, invalid))?);
         lines.push(number);
     }

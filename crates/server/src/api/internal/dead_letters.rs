@@ -1,17 +1,12 @@
 //! `/internal/events/dead-letter`: list, replay, discard, and what was done.
 
-use crate::api::body::Body;
 use crate::api::{
     App,
-    body::{Params, page_size},
+    body::{Body, Params, Path, page_size},
     page::Cursor,
     problem::Problem,
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use rhiz_domain::{
     Did, EventId, EventType,
     store::{DeadFilter, DeadLetter, DeadSelection, Moved, Whereabouts},

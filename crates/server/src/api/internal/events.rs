@@ -1,9 +1,13 @@
 //! `POST /internal/events` and `GET /internal/events/{event_id}`
 
-use crate::api::{App, body::Body, problem::Problem};
+use crate::api::{
+    App,
+    body::{Body, Path},
+    problem::Problem,
+};
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
 };
 use rhiz_domain::{

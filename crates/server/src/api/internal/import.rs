@@ -36,7 +36,7 @@ pub(super) async fn import(
         let message = "it has to be the first 16 hexadecimal digits of the file's SHA-256";
         return Err(Problem::field("digest", message));
     }
-    let bytes = body::bytes(request, &app, MAX_IMPORT).await?;
+    let bytes = body::bytes(request, MAX_IMPORT).await?;
     let source = format!("file:{}", query.digest);
     let done = app.node.store.cursor(&source).await?.unwrap_or(0);
     if query.offset > done {

@@ -1,7 +1,7 @@
 //! `POST /api/v1/attestations`: keyed; through the pipeline; answers when it is applied.
 
 use super::relationships::conviction;
-use crate::api::{App, auth::Role, body::Body, problem::Problem};
+use crate::api::{App, auth::Operator, body::Body, problem::Problem};
 use axum::{
     Json,
     extract::State,
@@ -36,11 +36,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Takes an attestation, and answers with what it did to the conviction.
 pub(super) async fn attest(
+    _: Operator,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     Body(request): Body<Request>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    app.keys.require(&headers, Role::Operator)?;
     let did = Did::parse(&request.attester_did)
         .map_err(|e| Problem::field("attester_did", e.to_string()))?;
     let event_id = match headers.get("idempotency-key") {

@@ -4,15 +4,12 @@ use crate::{
     answers::Entity,
     api::{
         App,
-        body::{Params, page_size},
+        body::{Params, Path, page_size},
         page::Cursor,
         problem::Problem,
     },
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use rhiz_domain::EntityId;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

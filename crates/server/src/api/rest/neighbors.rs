@@ -5,17 +5,13 @@ use crate::{
     answers::NeighboursQuestion,
     api::{
         App,
-        body::{Params, page_size},
+        body::{Params, Path, page_size},
         etag::Tag,
         page::{Cursor, cursor},
         problem::Problem,
     },
 };
-use axum::{
-    extract::{Path, State},
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use rhiz_domain::Did;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

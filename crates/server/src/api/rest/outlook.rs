@@ -5,16 +5,12 @@ use crate::{
     answers::{Algorithm, PathQuestion},
     api::{
         App,
-        body::{Params, page_size},
+        body::{Params, Path, page_size},
         etag::Tag,
         problem::Problem,
     },
 };
-use axum::{
-    extract::{Path, State},
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -2,13 +2,9 @@
 
 use crate::{
     answers::RelationshipAnswer,
-    api::{App, etag::Tag, problem::Problem},
+    api::{App, body::Path, etag::Tag, problem::Problem},
 };
-use axum::{
-    extract::{Path, State},
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use jiff::Timestamp;
 use rhiz_graph::Conviction;
 use serde_json::{Value, json};

@@ -1,11 +1,12 @@
 //! `GET /api/v1/analytics/trust-metrics/{did}` and `…/trust-health/{did}`
 
-use crate::api::{App, body::Params, etag::Tag, problem::Problem};
-use axum::{
-    extract::{Path, State},
-    http::HeaderMap,
-    response::Response,
+use crate::api::{
+    App,
+    body::{Params, Path},
+    etag::Tag,
+    problem::Problem,
 };
+use axum::{extract::State, http::HeaderMap, response::Response};
 use rhiz_graph::{Recommendation, TrustExplained, TrustMetrics};
 use serde::Deserialize;
 use serde_json::{Value, json};
