@@ -4,7 +4,7 @@
 //! are settled in the order of their keys (cost and hops, see [`Order`]); a settled label is
 //! followed along its entity's edges, which makes labels there. A label is useless when as few
 //! hops are known to cost no more. The labels of an end stop at a cap of hops, and the two caps
-//! add up to the bound; labels at the cap (*leaves*) are made, but never followed.
+//! (about half of it each) add up to the bound; labels at the cap (*leaves*) are made, but never followed.
 //!
 //! The halves of a path meet where both ends have made a label, settled or not; whoever makes the
 //! second one sees the first.
@@ -37,6 +37,9 @@ pub(super) const INFINITE: u64 = 1 << 40;
 /// A heap entry is a key and, in its lower bits, the place of the entity.
 const PLACE_BITS: u32 = 30;
 
+/// From this ratio of what is around the ends on, the lesser one may go a hop further. Measured:
+/// 16 is better than 4 and 64 on Epinions and on a power law.
+const LOPSIDED: usize = 16;
 /// What a step costs besides its edges, in edges.
 const STEP_WORK: usize = 4;
 /// More work than any end ever does.
@@ -126,10 +129,14 @@ impl Scratch {
         self.origins.clear();
         self.heaps.iter_mut().for_each(BinaryHeap::clear);
         self.meetings.clear();
-        // The odd hop goes to the end with less around it.
+        // The odd hop goes to the end with less around it; where that is very little, one more.
         self.caps = [task.max_hops / 2; 2];
-        if task.max_hops % 2 == 1 {
-            self.caps[usize::from(around(task, task.to) < around(task, task.from))] += 1;
+        let near = [around(task, task.from), around(task, task.to)];
+        let small = usize::from(near[1] < near[0]);
+        self.caps[small] += task.max_hops % 2;
+        if self.caps[1 - small] > 1 && near[small] * LOPSIDED < near[1 - small] {
+            self.caps[small] += 1;
+            self.caps[1 - small] -= 1;
         }
         // Rows of one, two or three quarters of a cache line.
         self.stride = (1 + task.max_hops as usize).next_multiple_of(4);
