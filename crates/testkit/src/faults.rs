@@ -18,6 +18,8 @@ pub enum Point<'a> {
     Append(&'a Intake),
     /// Before anything is claimed.
     Claim,
+    /// Before anything of a settlement is carried out.
+    Settlement,
     /// Before a verdict is carried out; a failure here fails the whole settlement.
     Settle(&'a Event, &'a Verdict),
 }
@@ -70,9 +72,15 @@ impl Claimed for FaultyClaim {
         self.inner.events()
     }
 
+    fn crashes(&self) -> u32 {
+        self.inner.crashes()
+    }
+
     async fn settle(&mut self, settlements: Vec<Settlement>) -> Result<u64, SettleError> {
-        let failure = settlements.iter().find_map(|s| {
-            at(&self.plan, Point::Settle(&self.inner.events()[s.index], &s.verdict)).err()
+        let failure = at(&self.plan, Point::Settlement).err().or_else(|| {
+            settlements.iter().find_map(|s| {
+                at(&self.plan, Point::Settle(&self.inner.events()[s.index], &s.verdict)).err()
+            })
         });
         match failure {
             Some(error) => Err(SettleError { error, settlements }),

@@ -4,7 +4,7 @@ use super::{
     careful::Alone,
     lanes::{Entry, Lanes},
     merge::merge,
-    row::stages_text,
+    row::{stages_text, time},
     writer::{Job, Tx, Writer},
 };
 use async_trait::async_trait;
@@ -148,7 +148,10 @@ impl Job for Settle {
                 let mut lanes = in_hand.lanes.lock();
                 for item in items {
                     match item.settlement.verdict {
-                        Verdict::Later { due, .. } => lanes.schedule(item.entry, due),
+                        // As the table has it, so that a restart does not change it.
+                        Verdict::Later { due, .. } => {
+                            lanes.schedule(item.entry, time(due.as_microsecond()));
+                        }
                         Verdict::Apply(_) | Verdict::Bury { .. } => lanes.settled(&item.entry),
                     }
                 }
@@ -174,7 +177,9 @@ fn carry_out(tx: &mut Tx<'_>, item: &Item) -> rusqlite::Result<()> {
         Verdict::Later { due, failed } => {
             tx.conn
                 .prepare_cached(
-                    "UPDATE journal SET due = $1, retry_count = retry_count + $2, stages = $3
+                    // Whoever says so lives: what was handed out alone was no crash.
+                    "UPDATE journal SET due = $1, retry_count = retry_count + $2, stages = $3,
+                         crashes = 0
                      WHERE priority = $4 AND seq = $5",
                 )?
                 .execute(params![

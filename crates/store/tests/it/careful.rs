@@ -65,3 +65,18 @@ async fn two_more(store: &SqliteStore) {
         .into();
     store.append(Intake { events, ..Intake::default() }).await.unwrap();
 }
+
+/// Failing is not killing: an attempt that is settled leaves no crash behind.
+#[tokio::test]
+async fn an_attempt_that_failed_is_no_crash() {
+    let database = Database::new();
+    two_accepted(&open(&database)).await;
+    let store = open(&database);
+    for attempt in 0..5 {
+        let mut claim = store.claim(ALL).await.unwrap().unwrap();
+        assert_eq!((claim.crashes(), claim.events()[0].retry_count), (0, attempt));
+        let verdict = Verdict::Later { due: at(5), failed: Some("not yet".into()) };
+        claim.settle(vec![Settlement { index: 0, verdict, stages: vec![] }]).await.unwrap();
+        store.wake(at(6)).await.unwrap();
+    }
+}

@@ -348,7 +348,7 @@ pub async fn waiting_workers_are_told(rig: Rig) {
     soon(async { waiting.await.unwrap() }).await;
 }
 
-/// Waiting, due, done, dead, or never heard of.
+/// Waiting, due (to the microsecond), done, dead, or never heard of.
 pub async fn where_an_event_is_can_be_found(mut rig: Rig) {
     use rhiz_domain::store::Verdict;
     let drafts = ["waiting", "later", "done", "dead"].map(|name| relationship(A, B).id(name));
@@ -356,8 +356,9 @@ pub async fn where_an_event_is_can_be_found(mut rig: Rig) {
     let mut claim = rig.claim().await;
     let effect = relationship(A, B).effect();
     let due = at(5_000_000);
+    let finer = due + jiff::SignedDuration::from_nanos(999);
     let settlements = vec![
-        super::settlement(1, Verdict::Later { due, failed: Some("not yet".into()) }),
+        super::settlement(1, Verdict::Later { due: finer, failed: Some("not yet".into()) }),
         super::settlement(2, Verdict::Apply(effect)),
         super::settlement(3, Verdict::Bury { reason: "no use".into() }),
     ];
