@@ -4,7 +4,7 @@
 //! in the second case it is still in the journal. A failing event never takes its batch with it:
 //! the batch is split, and the others succeed.
 
-use crate::{Ended, Processor, Shared, metrics::Timing};
+use crate::{Ended, Shared, metrics::Timing};
 use rhiz_domain::{
     Event, Outcome, Stage, StageName,
     store::{Claimed, Settlement, StoreError, Verdict},
@@ -208,11 +208,13 @@ fn process(shared: &Shared, event: &Event) -> Outcome {
     // Asking may panic as well as processing: neither takes the worker with it.
     let mut asked = "first";
     let answer = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let takes = |p: &&Box<dyn Processor>| {
-            asked = p.name();
-            p.can_process(event)
-        };
-        Some(shared.processors.iter().find(takes)?.process(event))
+        for processor in &shared.processors {
+            asked = processor.name();
+            if processor.can_process(event) {
+                return Some(processor.process(event));
+            }
+        }
+        None
     }));
     match answer {
         Ok(Some(outcome)) => outcome,
