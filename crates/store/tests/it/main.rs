@@ -2,6 +2,8 @@
 
 mod careful;
 mod conformance;
+mod crash;
+mod files;
 
 use async_trait::async_trait;
 use rhiz_domain::{Clock, store::Store};
