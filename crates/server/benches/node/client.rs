@@ -6,24 +6,24 @@ use std::{
 };
 
 /// The key that benchmarks use.
-pub const KEY: &str = "a-key-for-benchmarks-only";
+pub(crate) const KEY: &str = "a-key-for-benchmarks-only";
 
 /// One connection that is kept.
-pub struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     body: Vec<u8>,
 }
 
 impl Client {
     /// Connects.
-    pub fn new(address: &str) -> Self {
+    pub(crate) fn new(address: &str) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("a socket option");
         Self { stream: BufReader::new(stream), body: Vec::new() }
     }
 
     /// Posts JSON; the status code.
-    pub fn post(&mut self, path: &str, body: &str) -> u16 {
+    pub(crate) fn post(&mut self, path: &str, body: &str) -> u16 {
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: b\r\nX-Internal-Key: {KEY}\r\nContent-Type: \
              application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -33,7 +33,7 @@ impl Client {
     }
 
     /// A number in a JSON answer.
-    pub fn number(&mut self, path: &str, name: &str) -> u64 {
+    pub(crate) fn number(&mut self, path: &str, name: &str) -> u64 {
         let request = format!("GET {path} HTTP/1.1\r\nHost: b\r\nX-Internal-Key: {KEY}\r\n\r\n");
         assert_eq!(self.send(&request), 200);
         let value: serde_json::Value = serde_json::from_slice(&self.body).expect("JSON");

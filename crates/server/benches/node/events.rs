@@ -4,11 +4,11 @@ use rhiz_domain::Tid;
 use std::path::PathBuf;
 
 /// SplitMix64.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -17,13 +17,13 @@ impl Random {
     }
 
     /// A number below `n`.
-    pub fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 }
 
 /// A did:plc of a number.
-pub fn did(id: u64) -> String {
+pub(crate) fn did(id: u64) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let mut random = Random(id);
     let text: String =
@@ -63,7 +63,7 @@ fn ratings() -> Option<Vec<(u64, u64, i64, i64)>> {
 const NEWEST: i64 = 1_793_491_200_000_000;
 
 /// Bitcoin OTC as events, its times shifted so that the newest is [`NEWEST`].
-pub fn otc() -> Option<Vec<String>> {
+pub(crate) fn otc() -> Option<Vec<String>> {
     let rows = ratings()?;
     let newest = rows.iter().map(|r| r.3).max()?;
     let event = |(n, (from, to, rating, time)): (usize, &(u64, u64, i64, i64))| {
@@ -75,7 +75,7 @@ pub fn otc() -> Option<Vec<String>> {
 }
 
 /// Everybody in Bitcoin OTC.
-pub fn otc_people() -> Vec<String> {
+pub(crate) fn otc_people() -> Vec<String> {
     let mut ids: Vec<u64> = ratings().unwrap_or_default().iter().flat_map(|r| [r.0, r.1]).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -94,7 +94,7 @@ fn pair(random: &mut Random, people: usize) -> (usize, usize) {
 }
 
 /// Made-up relationships.
-pub fn power_law(n: usize, people: usize, seed: u64) -> Vec<String> {
+pub(crate) fn power_law(n: usize, people: usize, seed: u64) -> Vec<String> {
     let mut random = Random(seed);
     let dids: Vec<String> = (0..people as u64).map(did).collect();
     (0..n)
@@ -107,7 +107,7 @@ pub fn power_law(n: usize, people: usize, seed: u64) -> Vec<String> {
 }
 
 /// Made-up relationships as they are posted.
-pub fn posts(n: usize, people: usize, seed: u64) -> Vec<String> {
+pub(crate) fn posts(n: usize, people: usize, seed: u64) -> Vec<String> {
     let mut random = Random(seed);
     let dids: Vec<String> = (0..people as u64).map(did).collect();
     (0..n)

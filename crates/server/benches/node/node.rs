@@ -19,20 +19,20 @@ fn command(dir: &Path) -> Command {
 }
 
 /// Runs a command to its end.
-pub fn run(dir: &Path, args: &[&str]) -> Output {
+pub(crate) fn run(dir: &Path, args: &[&str]) -> Output {
     command(dir).args(args).output().expect("the binary runs")
 }
 
 /// A server; killed when dropped.
-pub struct Node {
+pub(crate) struct Node {
     child: Child,
     /// Where it listens.
-    pub address: String,
+    pub(crate) address: String,
 }
 
 impl Node {
     /// Starts one, and waits until its port is open.
-    pub fn serve(dir: &Path) -> Self {
+    pub(crate) fn serve(dir: &Path) -> Self {
         let mut child = command(dir)
             .args(["serve", "--port", "0"])
             .stdout(Stdio::piped())
