@@ -25,14 +25,6 @@ pub(super) fn conviction(c: &Conviction) -> Value {
     })
 }
 
-fn signature_status(answer: &RelationshipAnswer) -> &'static str {
-    match (answer.view.fact.signed_by_owner, answer.view.fact.signed_by_subject) {
-        (true, true) => "mutual",
-        (true, false) | (false, true) => "partial",
-        (false, false) => "none",
-    }
-}
-
 fn shown(answer: &RelationshipAnswer) -> Value {
     let (view, record) = (&answer.view, &answer.record);
     let text = |value: &Value| if answer.texts { value.clone() } else { Value::Null };
@@ -49,7 +41,7 @@ fn shown(answer: &RelationshipAnswer) -> Value {
         "consent": view.consent.as_str(),
         "mutual": view.mutual,
         "refused": view.refused,
-        "signature_status": signature_status(answer),
+        "signature_status": answer.signature_status(),
         "verified_source": answer.row.verified,
         "conviction": conviction(&view.conviction),
         "trust": view.trust,
