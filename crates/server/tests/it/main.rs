@@ -8,6 +8,7 @@ mod http;
 mod import;
 mod lexicon;
 mod otc;
+mod outlook;
 mod paths;
 mod records;
 mod server;

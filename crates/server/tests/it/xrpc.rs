@@ -5,10 +5,16 @@ use crate::{
     lexicon::Lexicons,
     server::{Data, Server},
 };
-use rhiz_domain::{Tid, syntax::parse_datetime};
+use jiff::Timestamp;
+use rhiz_domain::{
+    Clock, Tid,
+    clock::SystemClock,
+    syntax::{format_datetime, parse_datetime},
+};
 use serde_json::{Value, json};
 
 mod contract;
+mod outlook;
 
 const RECORD: &str = "net.rhiz.relationship.record";
 const ATTESTATION: &str = "net.rhiz.relationship.attestation";
@@ -28,7 +34,7 @@ fn uri(owner: &str, collection: &str, n: u16) -> String {
 
 /// Events that make a network.
 #[derive(Default)]
-struct Story(Vec<Value>);
+pub(crate) struct Story(Vec<Value>);
 
 impl Story {
     fn event(&mut self, kind: &str, who: &str, payload: Value) {
@@ -36,7 +42,7 @@ impl Story {
     }
 
     /// `a` states `b`, in flat form: what was last is not known, so that no day matters.
-    fn states(&mut self, n: u16, a: &str, b: &str, strength: u8) -> String {
+    pub(crate) fn states(&mut self, n: u16, a: &str, b: &str, strength: u8) -> String {
         let uri = uri(a, RECORD, n);
         self.event(
             "relationship.created",
@@ -69,6 +75,27 @@ impl Story {
         uri
     }
 
+    /// `a` states `b`, today, and that they met last at a time.
+    pub(crate) fn states_of_late(
+        &mut self,
+        n: u16,
+        a: &str,
+        b: &str,
+        strength: u8,
+        met: Timestamp,
+    ) {
+        let met = format_datetime(met);
+        let now = format_datetime(SystemClock::default().now());
+        let record = json!({
+            "$type": RECORD, "participants": [did(a), did(b)], "type": "social",
+            "strength": strength, "context": "",
+            "privacy": {"visibility": "public", "consent": "full"},
+            "temporal": {"start": met, "lastInteraction": met}, "createdAt": now,
+        });
+        let uri = uri(a, RECORD, n);
+        self.event("relationship.created", a, json!({"uri": uri, "record": record}));
+    }
+
     fn attests(&mut self, n: u16, who: &str, on: &str, kind: &str, confidence: u8) -> String {
         let uri = uri(who, ATTESTATION, n);
         let record = json!({
@@ -81,7 +108,7 @@ impl Story {
     }
 
     /// Until all of it is in every answer.
-    fn tell(self, server: &Server) {
+    pub(crate) fn tell(self, server: &Server) {
         server.keyed().try_batch(&self.0).unwrap().expect(202);
         server.settled();
     }
@@ -90,8 +117,8 @@ impl Story {
 /// Alice and Bob know each other, Bob and Carol do, Alice also states Carol; Dave states Alice for
 /// the network, Erin states Alice in private, Frank states Bob and will not be named. There are
 /// five attestations on what Alice states of Bob.
-struct World {
-    server: Server,
+pub(crate) struct World {
+    pub(crate) server: Server,
     lexicons: Lexicons,
     alice_bob: String,
     attestations: Vec<String>,
@@ -100,7 +127,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut story = Story::default();
         let alice_bob = story.states(1, "alice", "bob", 80);
         story.states(2, "bob", "alice", 90);
@@ -403,6 +430,16 @@ fn what_is_not_there_has_the_name_that_the_lexicon_declares() {
         ("net.rhiz.entity.getProfile", "actor=did:plc:nobody", "EntityNotFound"),
         ("net.rhiz.entity.getProfile", "actor=nobody.example.org", "EntityNotFound"),
         ("net.rhiz.graph.findPath", "from=did:plc:alice&to=did:plc:nobody", "EntityNotFound"),
+        (
+            "net.rhiz.graph.listIntroductions",
+            "from=did:plc:nobody&to=did:plc:bob",
+            "EntityNotFound",
+        ),
+        ("net.rhiz.trust.predict", "from=did:plc:alice&to=did:plc:erin", "EntityNotFound"),
+        ("net.rhiz.trust.listAtRisk", nobody, "EntityNotFound"),
+        ("net.rhiz.trust.getRanking", nobody, "EntityNotFound"),
+        ("net.rhiz.trust.predict", "from=did:plc:bob&to=did:plc:bob", "InvalidRequest"),
+        ("net.rhiz.graph.listIntroductions", "from=did:plc:bob&to=did:plc:bob", "InvalidRequest"),
         ("net.rhiz.conviction.getScore", &gone, "RecordNotFound"),
         ("net.rhiz.conviction.getScore", &private, "RecordNotFound"),
         ("net.rhiz.conviction.listAttestations", &gone, "RecordNotFound"),
@@ -432,7 +469,11 @@ fn an_answer_from_the_graph_is_asked_for_again_only_after_a_change() {
         format!("net.rhiz.relationship.getRecord?uri={}", world.alice_bob),
         "net.rhiz.graph.getNeighbors?did=did:plc:alice".to_owned(),
         "net.rhiz.graph.findPath?from=did:plc:alice&to=did:plc:carol".to_owned(),
+        "net.rhiz.graph.listIntroductions?from=did:plc:alice&to=did:plc:carol".to_owned(),
         "net.rhiz.trust.getMetrics?did=did:plc:alice".to_owned(),
+        "net.rhiz.trust.predict?from=did:plc:alice&to=did:plc:carol".to_owned(),
+        "net.rhiz.trust.listAtRisk?did=did:plc:alice".to_owned(),
+        "net.rhiz.trust.getRanking?did=did:plc:alice".to_owned(),
     ];
     let tags: Vec<String> = queries
         .iter()
@@ -463,7 +504,7 @@ fn what_is_no_method_or_no_get_is_said_in_the_words_of_the_protocol() {
     for path in [
         "/xrpc/net.rhiz.graph.findpath",
         "/xrpc/net.rhiz.relationship.record",
-        "/xrpc/net.rhiz.trust.predict?from=did:plc:a&to=did:plc:b",
+        "/xrpc/net.rhiz.trust.guess?from=did:plc:a&to=did:plc:b",
         "/xrpc/com.atproto.server.describeServer",
         "/xrpc/a/b",
         "/xrpc/",

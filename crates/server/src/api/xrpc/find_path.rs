@@ -1,8 +1,8 @@
 //! `net.rhiz.graph.findPath`
 
-use super::{error::Error, params::Params, views::percent};
+use super::{error::Error, params::Params, views::PathView};
 use crate::{
-    answers::{Algorithm, HopAnswer, NoAnswer, PathAnswer, PathQuestion},
+    answers::{Algorithm, NoAnswer, PathQuestion},
     api::{App, etag::Tag},
 };
 use axum::{
@@ -12,27 +12,6 @@ use axum::{
 };
 use serde::Serialize;
 use std::sync::Arc;
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HopView {
-    from: String,
-    to: String,
-    relationship_uri: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    relationship_cid: Option<String>,
-    strength: u8,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PathView {
-    from: String,
-    to: String,
-    hops: Vec<HopView>,
-    total_strength: u8,
-    distance: usize,
-}
 
 #[derive(Debug, Serialize)]
 struct Answer {
@@ -70,26 +49,9 @@ pub(super) async fn find_path(
         Err(NoAnswer::NoPath(_)) => return Ok(tag.json(Answer { paths: Vec::new() })),
         Err(error) => return Err(error.into()),
     };
-    let (from, to) = (found.from.to_string(), found.to.to_string());
     let mut paths = Vec::with_capacity(found.paths.len());
     for path in found.paths {
-        paths.push(view(&app, &from, &to, path).await?);
+        paths.push(PathView::new(&app.answers, &found.from, &found.to, path).await?);
     }
     Ok(tag.json(Answer { paths }))
-}
-
-async fn view(app: &App, from: &str, to: &str, path: PathAnswer) -> Result<PathView, Error> {
-    let mut hops = Vec::with_capacity(path.hops.len());
-    for hop in path.hops {
-        let HopAnswer { from, to, relationship_uri, strength, .. } = hop;
-        let relationship_cid = app.answers.relationship_cid(&relationship_uri).await?;
-        hops.push(HopView { from, to, relationship_uri, relationship_cid, strength });
-    }
-    Ok(PathView {
-        from: from.to_owned(),
-        to: to.to_owned(),
-        distance: hops.len(),
-        hops,
-        total_strength: percent(path.total_strength),
-    })
 }

@@ -68,7 +68,7 @@ pub(super) async fn list_attestations(
     }
     let wanted = |view: &View| {
         kind.is_none_or(|kind| kind == view.fact.kind)
-            && view.fact.confidence >= confidence
+            && u16::from(view.fact.confidence) >= confidence
             && place.as_ref().is_none_or(|place| behind(&app, view, place))
     };
     let (found, more) = app.answers.attestations(on, None, wanted, 0, limit).await?;

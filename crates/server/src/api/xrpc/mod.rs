@@ -9,10 +9,14 @@ mod find_path;
 mod get_metrics;
 mod get_neighbors;
 mod get_profile;
+mod get_ranking;
 mod get_record;
 mod get_score;
+mod list_at_risk;
 mod list_attestations;
+mod list_introductions;
 mod params;
+mod predict;
 mod views;
 
 pub(super) use error::in_own_words;
@@ -33,9 +37,13 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/net.rhiz.graph.findPath", query(find_path::find_path))
         .route("/net.rhiz.graph.getNeighbors", query(get_neighbors::get_neighbors))
+        .route("/net.rhiz.graph.listIntroductions", query(list_introductions::list_introductions))
         .route("/net.rhiz.conviction.getScore", query(get_score::get_score))
         .route("/net.rhiz.conviction.listAttestations", query(list_attestations::list_attestations))
         .route("/net.rhiz.trust.getMetrics", query(get_metrics::get_metrics))
+        .route("/net.rhiz.trust.getRanking", query(get_ranking::get_ranking))
+        .route("/net.rhiz.trust.listAtRisk", query(list_at_risk::list_at_risk))
+        .route("/net.rhiz.trust.predict", query(predict::predict))
         .route("/net.rhiz.entity.getProfile", query(get_profile::get_profile))
         .route("/net.rhiz.relationship.getRecord", query(get_record::get_record))
         .route("/_health", query(health))

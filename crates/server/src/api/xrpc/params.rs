@@ -48,9 +48,9 @@ impl Params {
     pub(super) fn integer(
         &self,
         name: &str,
-        range: RangeInclusive<u8>,
-        default: u8,
-    ) -> Result<u8, Error> {
+        range: RangeInclusive<u16>,
+        default: u16,
+    ) -> Result<u16, Error> {
         let Some(text) = self.optional(name)? else { return Ok(default) };
         // Rust reads "+5" and lexicons do not.
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());

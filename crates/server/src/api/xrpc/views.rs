@@ -1,8 +1,8 @@
 //! What several methods show, as `net.rhiz.*.defs` describe it.
 
-use crate::answers::Entity;
+use crate::answers::{Answers, Entity, HopAnswer, NoAnswer, PathAnswer};
 use jiff::Timestamp;
-use rhiz_domain::syntax::format_datetime;
+use rhiz_domain::{Did, syntax::format_datetime};
 use rhiz_graph::{Conviction, formula};
 use serde::Serialize;
 
@@ -13,6 +13,12 @@ const NO_HANDLE: &str = "handle.invalid";
 /// turn a half into less than one.
 pub(super) fn percent(fraction: f64) -> u8 {
     formula::rounded((fraction * 1e12).round() / 1e10)
+}
+
+/// A difference of −1.0–1.0 and beyond in hundredths, rounded half up as [`percent`] does.
+pub(super) fn signed_percent(fraction: f64) -> i32 {
+    // Saturating; what is told here is far from either end.
+    ((fraction * 1e12).round() / 1e10 + 0.5).floor() as i32
 }
 
 /// `net.rhiz.entity.defs#entityView`
@@ -85,9 +91,61 @@ impl From<&Conviction> for ConvictionView {
     }
 }
 
+/// `net.rhiz.graph.defs#pathView`
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PathView {
+    from: String,
+    to: String,
+    hops: Vec<HopView>,
+    total_strength: u8,
+    distance: usize,
+}
+
+/// `net.rhiz.graph.defs#hopView`
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HopView {
+    from: String,
+    to: String,
+    relationship_uri: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relationship_cid: Option<String>,
+    strength: u8,
+}
+
+impl PathView {
+    /// A path between two, with the versions of its records.
+    pub(super) async fn new(
+        answers: &Answers,
+        from: &Did,
+        to: &Did,
+        path: PathAnswer,
+    ) -> Result<Self, NoAnswer> {
+        let (from, to) = (from.to_string(), to.to_string());
+        let mut hops = Vec::with_capacity(path.hops.len());
+        for hop in path.hops {
+            let HopAnswer { from, to, relationship_uri, strength, .. } = hop;
+            let relationship_cid = answers.relationship_cid(&relationship_uri).await?;
+            hops.push(HopView { from, to, relationship_uri, relationship_cid, strength });
+        }
+        let total_strength = percent(path.total_strength);
+        Ok(Self { from, to, distance: hops.len(), hops, total_strength })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn differences_are_rounded_the_same_way_below_nothing() {
+        let cases = [(0.0, 0), (0.285, 29), (-0.004, 0), (-0.005, 0), (-0.0051, -1), (-1.2, -120)];
+        for (fraction, whole) in cases {
+            assert_eq!(signed_percent(fraction), whole, "{fraction}");
+        }
+        assert_eq!((signed_percent(f64::NAN), signed_percent(1e30)), (0, i32::MAX));
+    }
 
     #[test]
     fn halves_go_up_whatever_floats_make_of_them() {
