@@ -62,7 +62,7 @@ fn digest_derived(facts: &Facts, derived: &Derived) -> Part {
             backing.map(|b| (b.score.to_bits(), b.verifiers, b.voices)),
         ));
     }
-    for id in 0..facts.people().len() as u32 {
+    for id in 0..facts.people_slots() as u32 {
         if !name(facts, id).is_empty() {
             part.add((name(facts, id), derived.tally(id).fields()));
         }
@@ -72,7 +72,7 @@ fn digest_derived(facts: &Facts, derived: &Derived) -> Part {
 
 fn digest_edges(facts: &Facts, web: &Web) -> Part {
     let mut part = Part::default();
-    for hi in 0..facts.people().len() as u32 {
+    for hi in 0..facts.people_slots() as u32 {
         let edges = web.edges(hi);
         for (half, &slot) in edges.low.iter().zip(edges.slots()) {
             let odd = edges.odd_with(half.neighbour()).map(|odd| {
@@ -94,7 +94,7 @@ fn digest_edges(facts: &Facts, web: &Web) -> Part {
 fn digest(state: &State, web: &Web) -> Digest {
     let facts = &state.facts;
     let mut digest = Digest::default();
-    for id in 0..facts.people().len() as u32 {
+    for id in 0..facts.people_slots() as u32 {
         if let Some(fact) = facts.entity_fact(id) {
             let what = (fact.did.as_str(), fact.active, fact.stands_alone, facts.exists(id));
             digest.entities.add(what);
@@ -146,7 +146,7 @@ impl Graph {
                 wrong.push(format!("trust of {did}/{rkey}: kept {kept:?}, should be {now:?}"));
             }
         }
-        for id in 0..facts.people().len() as u32 {
+        for id in 0..facts.people_slots() as u32 {
             let (kept, now) = (derived.tally(id), fresh.tally(id));
             if kept != now {
                 let did = name(facts, id);
@@ -156,7 +156,7 @@ impl Graph {
         if derived.totals != fresh.totals {
             wrong.push(format!("totals: {:?}, should be {:?}", derived.totals, fresh.totals));
         }
-        let entities = (0..facts.people().len() as u32).filter(|&id| facts.exists(id)).count();
+        let entities = (0..facts.people_slots() as u32).filter(|&id| facts.exists(id)).count();
         let attestations =
             facts.live_attestations().filter(|&a| facts.attestation_counts(a)).count();
         if (entities, attestations) != (state.entities, state.attestations) {
@@ -195,7 +195,7 @@ impl Graph {
         let attestation =
             |f: &Facts, key| f.find_attestation(key).map(|slot| show(&f.attestation_fact(slot)));
         let entity = |f: &Facts, id| f.entity_fact(id).map(|fact| show(&fact));
-        let people = a.people().len().max(b.people().len()) as u32;
+        let people = a.people_slots().max(b.people_slots()) as u32;
         let mut keys: Vec<RecordKey> = a.live_records().map(|s| a.record(s).key()).collect();
         keys.extend(b.live_records().map(|s| b.record(s).key()));
         keys.sort_unstable();

@@ -153,6 +153,10 @@ impl Derived {
     /// Everything, from nothing but the facts.
     pub(crate) fn compute(facts: &Facts, day: Day) -> Self {
         let mut new = Self::empty(day);
+        // Some more than there is, so that none of a day's changes has to wait for a list to
+        // be moved. (Tomorrow this is made anew.)
+        new.tallies.reserve(facts.people_slots() / 8 * 9);
+        new.trust.reserve(facts.record_slots() / 8 * 9);
         new.make_room(facts);
         new.gather(facts, Self::enter_standing_of);
         new.assess_all(facts);
@@ -235,8 +239,8 @@ impl Derived {
 
     /// Room for every entity and record slot there is.
     pub(crate) fn make_room(&mut self, facts: &Facts) {
-        if self.tallies.len() < facts.people().len() {
-            self.tallies.resize(facts.people().len(), Tally::default());
+        if self.tallies.len() < facts.people_slots() {
+            self.tallies.resize(facts.people_slots(), Tally::default());
         }
         if self.trust.len() < facts.record_slots() {
             self.trust.resize(facts.record_slots(), Trust::ZERO);

@@ -7,7 +7,7 @@
 //! [`Graph::relearn`], which learns everything in the order of (effective date, URI): the
 //! reference. What is deleted, refused or hidden stays learned until then.
 
-use crate::facts::Facts;
+use crate::facts::{Chunks, Facts};
 use crate::graph::Graph;
 use crate::state::State;
 use rhiz_domain::fact::{EntityId, RecordKey, Visibility};
@@ -72,9 +72,9 @@ struct Lesson {
 pub(crate) struct Learned {
     mean: Fading,
     /// By entity: as rater, as ratee.
-    biases: Vec<[Fading; 2]>,
+    biases: Chunks<[Fading; 2]>,
     /// By record slot: how much more it stated than was to be expected.
-    surprise: Vec<f32>,
+    surprise: Chunks<f32>,
     missed: Fading,
     /// What was learned since a relearning began.
     since: Option<Vec<Lesson>>,
@@ -94,6 +94,14 @@ impl Base {
 }
 
 impl Learned {
+    /// Nothing yet, of everyone and everything there is.
+    pub(crate) fn about(facts: &Facts) -> Self {
+        let mut new = Self::default();
+        new.biases.grow(facts.people_slots());
+        new.surprise.grow(facts.record_slots());
+        new
+    }
+
     fn base(&self, from: u32, to: u32, at: f64) -> Base {
         let bias = |id: u32, role: usize| {
             self.biases.get(id as usize).map_or(Fading::default(), |b| b[role])
@@ -119,13 +127,8 @@ impl Learned {
         let (from, to) = (key.owner.0, subject);
         let base = self.base(from, to, at);
         let (estimate, _) = Self::estimate(base, answer);
-        let most = from.max(to) as usize + 1;
-        if self.biases.len() < most {
-            self.biases.resize(most, Default::default());
-        }
-        if self.surprise.len() <= slot as usize {
-            self.surprise.resize(slot as usize + 1, 0.0);
-        }
+        self.biases.grow(from.max(to) as usize + 1);
+        self.surprise.grow(slot as usize + 1);
         self.missed.learn(at, MEAN_MEMORY, (y - estimate).powi(2));
         self.surprise[slot as usize] = (y - base.sum()) as f32;
         self.biases[from as usize][0].learn(at, RATER_MEMORY, y - base.mean - base.ratee);
@@ -260,7 +263,7 @@ impl Graph {
                 facts.compare_authorities(x.owner.0, y.owner.0).then(x.rkey.cmp(&y.rkey))
             })
         });
-        let mut learned = Learned::default();
+        let mut learned = Learned::about(&self.state.read().facts);
         let mut said: HashMap<(u32, u32), (f64, u32)> = HashMap::with_capacity(lessons.len());
         let mut learn = |learned: &mut Learned, lesson: &Lesson| {
             let (from, to) = (lesson.key.owner.0, lesson.subject);

@@ -62,7 +62,8 @@ impl State {
             facts.drop_empty_pair(pair);
         }
         state.derived = Derived::compute(&state.facts, day);
-        for id in 0..state.facts.people().len() as u32 {
+        state.learned = Learned::about(&state.facts);
+        for id in 0..state.facts.people_slots() as u32 {
             state.recount_entity(id);
         }
         let all: Vec<u32> = state.facts.live_attestations().collect();

@@ -235,7 +235,7 @@ impl Graph {
             metrics: Vec<(EntityId, TrustMetrics)>,
         }
         let start = |state: &State| {
-            let people = state.facts.people().len();
+            let people = state.facts.people_slots();
             Work { people, level_2: Vec::with_capacity(people), metrics: Vec::new() }
         };
         let step = |state: &State, work: &mut Work, n: usize| {

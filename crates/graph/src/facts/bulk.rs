@@ -12,17 +12,14 @@ impl Facts {
         entities: impl Iterator<Item = EntityFact>,
         relationships: impl Iterator<Item = RelationshipFact>,
     ) {
-        debug_assert!(self.records.is_empty() && self.pairs.is_empty());
+        debug_assert!(self.records.len() + self.pairs.len() == 0);
         let people = entities.size_hint().0;
-        self.people.reserve(people + 1);
         self.by_did.reserve(people, |_| 0);
         for entity in entities {
             self.set_entity(&entity);
         }
         // A hint may promise anything; more than this is believed when it comes.
         let expected = relationships.size_hint().0.min(1 << 26);
-        self.records.reserve(expected);
-        self.pairs.reserve(expected);
         self.by_pair.reserve(expected, |_| 0);
         let mut most = 0;
         for fact in relationships {
@@ -35,7 +32,7 @@ impl Facts {
             let next = std::mem::replace(head, slot);
             self.records.push(Record::new(&fact, kind, pair, next));
         }
-        if !self.records.is_empty() {
+        if self.records.len() > 0 {
             self.person_mut(most);
         }
         let doubles = self.index();
@@ -95,14 +92,14 @@ impl Facts {
                 doubles
             });
             let mut counts = vec![0u32; people.len()];
-            for pair in pairs {
+            for pair in pairs.iter() {
                 counts[pair.lo as usize] += 1;
                 counts[pair.hi as usize] += 1;
             }
             for (person, count) in people.iter_mut().zip(counts) {
                 person.pairs.reserve_exact(count as usize);
             }
-            for (slot, pair) in (0..).zip(pairs) {
+            for (slot, pair) in (0..).zip(pairs.iter()) {
                 people[pair.lo as usize].pairs.push(slot);
                 people[pair.hi as usize].pairs.push(slot);
             }

@@ -31,34 +31,63 @@ impl Seed {
     }
 }
 
+/// A table that is full is made anew, bigger: in small parts nobody waits for it long.
+const PARTS: usize = 1024;
+
 /// Slots, found by what `same` recognizes.
 #[derive(Debug, Default)]
-pub(super) struct Slots(HashTable<u32>);
+pub(super) struct Slots {
+    /// None until something is put in.
+    parts: Vec<HashTable<u32>>,
+    len: usize,
+}
+
+/// Bits that the tables themselves make no use of.
+fn part(hash: u64) -> usize {
+    (hash >> 40) as usize % PARTS
+}
 
 impl Slots {
     pub(super) fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
-        self.0.find(hash, |&slot| same(slot)).copied()
+        self.parts.get(part(hash))?.find(hash, |&slot| same(slot)).copied()
     }
 
     pub(super) fn insert(&mut self, hash: u64, slot: u32, rehash: impl Fn(u32) -> u64) {
-        self.0.insert_unique(hash, slot, |&slot| rehash(slot));
+        if self.parts.is_empty() {
+            self.parts.resize_with(PARTS, HashTable::new);
+        }
+        self.parts[part(hash)].insert_unique(hash, slot, |&slot| rehash(slot));
+        self.len += 1;
     }
 
     pub(super) fn remove(&mut self, hash: u64, slot: u32) {
-        if let Ok(entry) = self.0.find_entry(hash, |&s| s == slot) {
+        let Some(part) = self.parts.get_mut(part(hash)) else { return };
+        if let Ok(entry) = part.find_entry(hash, |&s| s == slot) {
             entry.remove();
+            self.len -= 1;
         }
     }
 
+    /// Room for so many more, in the mean: a part may get more than its share.
     pub(super) fn reserve(&mut self, more: usize, rehash: impl Fn(u32) -> u64) {
-        self.0.reserve(more, |&slot| rehash(slot));
+        if more < 8 * PARTS {
+            return;
+        }
+        if self.parts.is_empty() {
+            self.parts.resize_with(PARTS, HashTable::new);
+        }
+        let share = more / PARTS;
+        for part in &mut self.parts {
+            part.reserve(share + share / 8, |&slot| rehash(slot));
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.len
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.0.allocation_size()
+        let tables = self.parts.iter().map(HashTable::allocation_size).sum::<usize>();
+        tables + self.parts.capacity() * size_of::<HashTable<u32>>()
     }
 }

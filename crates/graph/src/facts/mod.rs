@@ -6,12 +6,14 @@
 //! freed slots wait in `retired` until the graph releases them.
 
 mod bulk;
+mod chunks;
 mod index;
 mod kinds;
 mod pair;
 mod people;
 mod voices;
 
+pub(crate) use chunks::Chunks;
 pub(crate) use kinds::KNOWN;
 pub(crate) use pair::{Pair, Statement, choose};
 pub(crate) use people::Person;
@@ -138,21 +140,21 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Facts {
     seed: Seed,
-    people: Vec<Person>,
+    people: Chunks<Person>,
     by_did: Slots,
-    records: Vec<Record>,
+    records: Chunks<Record>,
     by_key: Slots,
     free_records: Vec<u32>,
     retired: VecDeque<(u64, u32)>,
     /// The generation of the web that is about to be published.
     pub(crate) generation: u64,
-    pub(crate) pairs: Vec<Pair>,
+    pub(crate) pairs: Chunks<Pair>,
     by_pair: Slots,
     free_pairs: Vec<u32>,
-    attestations: Vec<Attestation>,
+    attestations: Chunks<Attestation>,
     by_attestation: Slots,
     free_attestations: Vec<u32>,
-    targets: Vec<Target>,
+    targets: Chunks<Target>,
     by_target: Slots,
     free_targets: Vec<u32>,
     pub(crate) kinds: Kinds,
@@ -166,20 +168,20 @@ impl Facts {
     pub(crate) fn new() -> Self {
         Self {
             seed: Seed::new(),
-            people: Vec::new(),
+            people: Chunks::new(),
             by_did: Slots::default(),
-            records: Vec::new(),
+            records: Chunks::new(),
             by_key: Slots::default(),
             free_records: Vec::new(),
             retired: VecDeque::new(),
             generation: 0,
-            pairs: Vec::new(),
+            pairs: Chunks::new(),
             by_pair: Slots::default(),
             free_pairs: Vec::new(),
-            attestations: Vec::new(),
+            attestations: Chunks::new(),
             by_attestation: Slots::default(),
             free_attestations: Vec::new(),
-            targets: Vec::new(),
+            targets: Chunks::new(),
             by_target: Slots::default(),
             free_targets: Vec::new(),
             kinds: Kinds::new(),
@@ -427,12 +429,12 @@ impl Facts {
     /// Bytes held, names apart.
     pub(crate) fn bytes(&self) -> usize {
         let list = |v: &Vec<u32>| v.capacity() * 4;
-        self.records.capacity() * size_of::<Record>()
-            + self.pairs.capacity() * size_of::<Pair>()
-            + self.attestations.capacity() * size_of::<Attestation>()
-            + self.targets.capacity() * size_of::<Target>()
+        self.records.bytes()
+            + self.pairs.bytes()
+            + self.attestations.bytes()
+            + self.targets.bytes()
             + self.targets.iter().map(|t| list(&t.voices)).sum::<usize>()
-            + self.people.capacity() * size_of::<Person>()
+            + self.people.bytes()
             + self
                 .people
                 .iter()
@@ -451,7 +453,7 @@ fn voice_order(a: &Attestation) -> (u32, std::cmp::Reverse<(i64, Tid, Tid)>) {
     (a.attester, std::cmp::Reverse((a.effective, a.rev, a.rkey)))
 }
 
-fn put<T>(all: &mut Vec<T>, free: &mut Vec<u32>, new: T) -> u32 {
+fn put<T>(all: &mut Chunks<T>, free: &mut Vec<u32>, new: T) -> u32 {
     if let Some(slot) = free.pop() {
         all[slot as usize] = new;
         return slot;

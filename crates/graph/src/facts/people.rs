@@ -34,8 +34,9 @@ impl Person {
 }
 
 impl Facts {
-    pub(crate) fn people(&self) -> &[Person] {
-        &self.people
+    /// One more than the largest number told.
+    pub(crate) fn people_slots(&self) -> usize {
+        self.people.len()
     }
 
     pub(crate) fn person(&self, id: u32) -> Option<&Person> {
@@ -43,8 +44,8 @@ impl Facts {
     }
 
     pub(crate) fn person_mut(&mut self, id: u32) -> &mut Person {
-        if self.people.len() <= id as usize {
-            self.people.resize_with(id as usize + 1, || Person::UNTOLD);
+        while self.people.len() <= id as usize {
+            self.people.push(Person::UNTOLD);
         }
         &mut self.people[id as usize]
     }
