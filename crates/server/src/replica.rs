@@ -46,9 +46,15 @@ impl Replica {
         std::thread::Builder::new().name("replica".into()).spawn(move || {
             while let Ok(set) = changes.recv() {
                 let started = clock.elapsed();
+                let someone_returns = someone_returns(&graph, &set);
                 graph.apply(&set);
                 let applied = clock.elapsed();
-                cache.invalidate(&Invalidation { seq: set.seq, targets: targets(&graph, &set) });
+                let mut targets = targets(&graph, &set);
+                if someone_returns {
+                    // Any kept path may be the worse one now, and no tag of it tells.
+                    targets.push(Target::Pattern("graph:path:*".into()));
+                }
+                cache.invalidate(&Invalidation { seq: set.seq, targets });
                 let cleared = clock.elapsed();
                 tell.send_replace(Reached {
                     change: set.seq,
@@ -77,6 +83,15 @@ impl Downstream for Replica {
             Err(_) => Applied::default(),
         }
     }
+}
+
+/// Whether the account of somebody who was hidden is active again. To be asked before the set is
+/// applied.
+fn someone_returns(graph: &Graph, set: &ChangeSet) -> bool {
+    set.changes.iter().any(|change| {
+        matches!(change, Change::Entity(fact) if fact.active
+            && graph.find(fact.did.as_str()).is_some_and(|id| !graph.exists(id)))
+    })
 }
 
 /// What a set of changes makes invalid: everything that was made from one of these people.

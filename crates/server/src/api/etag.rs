@@ -24,10 +24,8 @@ impl Tag {
     #[must_use]
     pub(super) fn unchanged(&self, headers: &HeaderMap) -> Option<Response> {
         let known = headers.get(header::IF_NONE_MATCH)?.to_str().ok()?;
-        let same = |tag: &str| {
-            let (a, b) = (tag.trim(), self.0.as_str());
-            a == "*" || a.trim_start_matches("W/") == b.trim_start_matches("W/")
-        };
+        let same =
+            |tag: &str| tag.trim().trim_start_matches("W/") == self.0.trim_start_matches("W/");
         known
             .split(',')
             .any(same)

@@ -5,6 +5,11 @@
 //! What was sent and not answered is found whole or not at all, and is sent again, as a client
 //! would.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "the seed and what the kills met, for who looks into a failure"
+)]
+
 use crate::{
     dump,
     http::{Answer, Client},
@@ -121,8 +126,8 @@ impl Ledger {
     fn target(&self, i: usize) -> (usize, usize) {
         let target = i / 2;
         let (owner, subject) = self.pair(target);
-        let others = (0..PEOPLE).filter(|p| *p != owner && *p != subject);
-        (target, others.skip(i % 2).next().unwrap())
+        let mut others = (0..PEOPLE).filter(|p| *p != owner && *p != subject);
+        (target, others.nth(i % 2).unwrap())
     }
 
     /// (whose repo, URI).
@@ -456,14 +461,34 @@ impl Remains {
 fn killed_at_any_instant_it_loses_nothing_and_does_nothing_twice() {
     let long = std::env::var_os("RHIZ_LONG").is_some();
     let kills = if long { 200 } else { KILLS };
+    let found = interrupt("KILL", kills);
+    // Or the kills hit nothing.
+    assert!(found.unanswered > kills / 2 && found.in_journal > kills, "{found:?}");
+}
+
+#[test]
+fn stopped_in_order_under_load_it_loses_nothing_either() {
+    let found = interrupt("TERM", 5);
+    assert!(found.accepted > 5, "{found:?}");
+}
+
+/// What interruptions met.
+#[derive(Debug, Default)]
+struct Met {
+    accepted: u64,
+    unanswered: usize,
+    in_journal: usize,
+}
+
+/// Ends the server so many times under load, and checks everything after each.
+fn interrupt(signal: &str, times: usize) -> Met {
     let seed = SystemClock::default().now().as_microsecond() as u64;
     eprintln!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut ledgers: Vec<Ledger> = (0..CONNECTIONS).map(|n| Ledger::new(n, seed)).collect();
-    let mut unanswered = 0;
-    let mut in_journal = 0;
+    let mut met = Met::default();
     let mut server = Data::new().serve();
-    for kill in 0..kills {
+    for time in 0..times {
         let (tell, hear) = mpsc::channel();
         std::thread::scope(|scope| {
             for ledger in &mut ledgers {
@@ -478,14 +503,17 @@ fn killed_at_any_instant_it_loses_nothing_and_does_nothing_twice() {
             }
             // Anywhere between two answers.
             let _ = hear.recv_timeout(Duration::from_micros(random.random_range(0..3_000)));
-            server.signal("KILL");
+            server.signal(signal);
         });
-        let data = server.kill();
+        let status = server.wait();
+        assert_eq!(status.success(), signal == "TERM", "{status}");
+        let data = server.data.clone();
+        drop(server);
         let remains = Remains::read(&data);
-        in_journal += remains.journal.len();
+        met.in_journal += remains.journal.len();
         for ledger in &ledgers {
             remains.check(ledger);
-            unanswered += ledger.unanswered.len();
+            met.unanswered += ledger.unanswered.len();
         }
         server = data.serve();
         let client = server.keyed();
@@ -497,20 +525,17 @@ fn killed_at_any_instant_it_loses_nothing_and_does_nothing_twice() {
             ledger.check(&client);
             for op in ledger.fresh.drain(..).rev().take(20) {
                 let found = client.get(&format!("/internal/events/{}", op.id)).expect(200);
-                assert_eq!(found["state"], "done", "after kill {kill}: {found}");
+                assert_eq!(found["state"], "done", "after {signal} {time}: {found}");
             }
         }
         let dead = client.get("/internal/events/dead-letter").expect(200);
-        assert_eq!(dead["count"], 0, "after kill {kill}: {dead}");
+        assert_eq!(dead["count"], 0, "after {signal} {time}: {dead}");
         check_counts(&client, &ledgers);
     }
-    let accepted: u64 = ledgers.iter().map(|l| l.accepted).sum();
-    eprintln!(
-        "{kills} kills, {accepted} events, {unanswered} unanswered, {in_journal} in journals"
-    );
-    // Or the kills hit nothing.
-    assert!(unanswered > kills / 2 && in_journal > kills, "{unanswered} {in_journal}");
+    met.accepted = ledgers.iter().map(|l| l.accepted).sum();
+    eprintln!("{signal}, {times} times: {met:?}");
     assert!(server.stop().success());
+    met
 }
 
 /// Numbers derived from the rows are those of the ledgers.

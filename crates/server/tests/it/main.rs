@@ -3,13 +3,17 @@
 mod bad_input;
 mod cli;
 mod crash;
+mod demo;
 mod dump;
 mod http;
 mod import;
 mod lexicon;
+mod manners;
 mod otc;
 mod outlook;
 mod paths;
+mod people;
+mod privacy;
 mod records;
 mod server;
 mod start;

@@ -1,6 +1,8 @@
 //! The ratings of Bitcoin OTC as relationships, in the shape of Jetstream v1, moved in time so
 //! that the newest is of now.
 
+#![expect(clippy::print_stderr, reason = "says what was not checked")]
+
 use jiff::{SignedDuration, Timestamp};
 use rhiz_domain::{
     Clock, Collection, Tid,

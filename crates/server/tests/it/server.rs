@@ -1,5 +1,7 @@
 //! The built binary as a server: started, asked, killed and started again on the same data.
 
+#![expect(clippy::print_stderr, reason = "a failed test shows its server's log")]
+
 use crate::http::Client;
 use rhiz_domain::{Clock, clock::SystemClock};
 use std::{

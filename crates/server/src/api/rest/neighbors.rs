@@ -54,6 +54,8 @@ pub(super) async fn neighbors(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let tag = Tag::now(&app);
+    // The tag is of the whole graph: who is not there has not stayed the same.
+    app.answers.find(&of, "did").await?;
     if let Some(unchanged) = tag.unchanged(&headers) {
         return Ok(unchanged);
     }

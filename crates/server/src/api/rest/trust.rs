@@ -75,6 +75,8 @@ pub(super) async fn metrics(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let tag = Tag::now(&app);
+    // The tag is of the whole graph: who is not there has not stayed the same.
+    app.answers.find(&did, "did").await?;
     if let Some(unchanged) = tag.unchanged(&headers) {
         return Ok(unchanged);
     }
@@ -110,6 +112,8 @@ pub(super) async fn health(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let tag = Tag::now(&app);
+    // The tag is of the whole graph: who is not there has not stayed the same.
+    app.answers.find(&did, "did").await?;
     if let Some(unchanged) = tag.unchanged(&headers) {
         return Ok(unchanged);
     }
