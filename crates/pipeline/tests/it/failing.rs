@@ -34,7 +34,7 @@ async fn fail(bench: &Bench, n: u32) {
         bench.move_to(due - jiff::SignedDuration::from_micros(1));
         bench.ticks().await;
         assert_eq!(bench.asked_so_far(), Vec::<String>::new(), "too early");
-        assert_eq!(bench.pipeline.snapshot().worker_utilization, 0.0);
+        bench.until(|b| b.pipeline.snapshot().worker_utilization == 0.0).await;
         bench.clock.advance(Duration::from_micros(1));
     }
     assert_eq!(bench.asked().await, "x");
@@ -256,7 +256,7 @@ async fn waiting_retries_occupy_no_worker() {
     .started();
     bench.submit((0..10).map(|n| invalidated(A).id(&format!("sick-{n}")))).await;
     bench.until(|b| b.scheduled() == 10).await;
-    assert_eq!(bench.pipeline.snapshot().worker_utilization, 0.0);
+    bench.until(|b| b.pipeline.snapshot().worker_utilization == 0.0).await;
     let urgent = submission(&invalidated(A).id("urgent"));
     let (_, ended) = bench.pipeline.submit_and_wait(urgent).await.unwrap();
     assert_eq!(ended, Some(Ended::Applied));

@@ -14,14 +14,18 @@ const LIMIT: Duration = Duration::from_secs(10);
 async fn who_stops_accepts_no_more_and_leaves_the_rest_journaled() {
     let bench = Bench::new(apply);
     bench.submit((0..3000).map(|n| invalidated(A).id(&n.to_string()))).await;
+    // Ten workers with 256 each, which have written and wait for what follows.
+    bench.downstream.0.send_replace(false);
     bench.pipeline.start();
-    bench.asked().await;
-    assert!(bench.pipeline.stop(LIMIT).await);
+    bench.until(|b| b.waiting() == 3000 - 10 * 256).await;
+    let (in_time, _) =
+        tokio::join!(bench.pipeline.stop(LIMIT), async { bench.downstream.0.send_replace(true) });
+    assert!(in_time);
     let refused = bench.pipeline.submit(vec![submission(&invalidated(A).id("late"))]).await;
     assert!(matches!(refused, Err(SubmitError::Draining)));
     let (merged, left) = (bench.merged().await, bench.waiting());
     assert_eq!(merged + left as u64, 3000, "neither lost nor done twice");
-    assert!(merged > 0 && left > 0, "it stopped in the middle: {merged}");
+    assert_eq!(left, 440, "what was in hand is finished, and no more");
     assert_eq!(merged, bench.pipeline.snapshot().events_processed);
 
     let bench = bench.reopen().await.started();
