@@ -32,6 +32,9 @@ pub struct Introduction {
     pub path: Path,
 }
 
+/// Paths that can be asked for at once.
+const MOST_PATHS: usize = 10;
+
 impl Graph {
     /// Relationships of an entity whose edge is at `threshold` (0.0–1.0) or above today and falls
     /// below it within `days`, by age alone; the soonest first, then by trust. `None` when the
@@ -97,8 +100,10 @@ impl Graph {
         query: &PathQuery,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Vec<Introduction>, PathError> {
+        // One more than asked for: the one path without anybody on it needs no introduction.
+        let more = PathQuery { k: (query.k + 1).min(MOST_PATHS), ..query.clone() };
         let mut found: Vec<Introduction> = self
-            .find_paths(query, go_on)?
+            .find_paths(&more, go_on)?
             .into_iter()
             .filter(|path| path.hops.len() > 1)
             .filter_map(|path| {
@@ -111,6 +116,7 @@ impl Graph {
             .collect();
         // Stable: of equal ones, the better path stays first.
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
+        found.truncate(query.k);
         Ok(found)
     }
 }

@@ -30,24 +30,27 @@ pub(super) struct Careful {
 pub(super) type Alone = OwnedMutexGuard<usize>;
 
 impl Careful {
-    /// Notes that the database is in use; careful if it was so before.
+    /// Notes that the database is in use; careful with what waits if it was in use before.
     pub(super) fn begin(conn: &Connection) -> rusqlite::Result<Self> {
         let in_use: Option<i64> = conn
             .query_row("SELECT value FROM meta WHERE key = 'in_use'", [], |row| row.get(0))
             .optional()?;
         conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('in_use', 1)", [])?;
-        let left = if in_use == Some(1) { COULD_BE_IN_HAND } else { 0 };
+        let waiting: usize =
+            conn.query_row("SELECT count(*) FROM journal", [], |row| row.get(0))?;
+        let left = if in_use == Some(1) { waiting.min(COULD_BE_IN_HAND) } else { 0 };
         Ok(Self { left: Arc::new(Mutex::new(left)) })
     }
 
     /// `Some` while events are to be handed out one by one: waits for the one before.
     pub(super) async fn alone(&self) -> Option<Alone> {
-        let mut left = Arc::clone(&self.left).lock_owned().await;
-        if *left == 0 {
-            return None;
-        }
-        *left -= 1;
-        Some(left)
+        let left = Arc::clone(&self.left).lock_owned().await;
+        (*left > 0).then_some(left)
+    }
+
+    /// Whether all that could have been in hand has been handed out.
+    pub(super) async fn over(&self) -> bool {
+        *self.left.lock().await == 0
     }
 }
 
@@ -87,7 +90,8 @@ impl Job for Count {
     }
 }
 
-/// Notes that the database was closed in order.
+/// Notes that the database was closed in order. Not to be noted before all that could have been in
+/// hand at a crash has been handed out: whoever only looks (`rhiz doctor`) must not end the care.
 pub(super) struct End {
     pub answer: oneshot::Sender<()>,
 }

@@ -187,9 +187,10 @@ impl Journal for SqliteStore {
             Arc::clone(&self.ready),
             Arc::clone(&self.writer),
         );
-        if let Some(alone) = alone {
+        if let Some(mut alone) = alone {
             // Dropped on an error, the claim puts the event back.
             let crashes = careful::count(&self.writer, &entries[0]).await?;
+            *alone -= 1;
             claim.keep_alone(alone, crashes);
         }
         Ok(Some(Box::new(claim)))
@@ -367,9 +368,11 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        let (answer, answered) = oneshot::channel();
-        self.writer.submit(Box::new(careful::End { answer }));
-        let _ = answered.await;
+        if self.careful.over().await {
+            let (answer, answered) = oneshot::channel();
+            self.writer.submit(Box::new(careful::End { answer }));
+            let _ = answered.await;
+        }
         let writer = Arc::clone(&self.writer);
         // Joining a thread blocks.
         let _ = tokio::task::spawn_blocking(move || writer.close()).await;
