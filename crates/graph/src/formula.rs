@@ -1,6 +1,6 @@
 //! The formulas of scores, each on its own: numbers in, numbers out.
 //!
-//! Sums are exact ([`Sum`]), so that the order of arrival decides nothing; a trust is a whole
+//! Sums are exact (`Sum`), so that the order of arrival decides nothing; a trust is a whole
 //! number of 10⁻¹² ([`Trust`]), so that comparing two of them is the same everywhere.
 
 use rhiz_domain::fact::{AttestationKind, Day};
