@@ -41,7 +41,7 @@ pub struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Index the network and serve the API, the explorer and the dashboard
+    /// Index the network, and serve the API and the explorer
     #[command(after_help = "\
 Examples:
   rhiz serve
@@ -58,17 +58,18 @@ Examples:
   rhiz demo --people 5000 --seed 7
   rhiz demo --data-dir /tmp/demo --port 8080 --no-stream")]
     Demo(DemoArgs),
-    /// Send recorded events to a running server
+    /// Import recorded events from files
     ///
-    /// JSON lines in the shape of Jetstream, or a CAR of a repo. Events go through the same
-    /// pipeline as those of the network; what was sent before is not applied again.
+    /// JSON lines in the shape of Jetstream, plain or zstd. Events go through the same pipeline as
+    /// those of the network; what was imported before is not applied again, so an import that was
+    /// stopped or killed goes on where it was.
     #[command(after_help = "\
 Examples:
   rhiz import events.jsonl
-  rhiz import repo.car --server https://rhiz.example.org --key-file operator.key
+  rhiz import events.jsonl.zst --server https://rhiz.example.org --key-file operator.key
   zstdcat events.jsonl.zst | rhiz import -")]
     Import(ImportArgs),
-    /// Check configuration, database, graph, cache and firehose, and say what to do
+    /// Check configuration, database and graph, and say what to do about what is wrong
     #[command(after_help = "\
 Examples:
   rhiz doctor
@@ -150,12 +151,17 @@ pub struct ServerArgs {
 /// `rhiz import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// JSON lines or CAR files; `-` is standard input
+    /// Files of JSON lines, plain or zstd; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Which server.
-    #[command(flatten)]
-    pub server: ServerArgs,
+    /// Send the lines to this running server [default: work on the data directory, which no
+    /// server may be using]
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// File with the server's internal key [default: INTERNAL_API_KEY, else internal.key in the
+    /// data directory]
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// `rhiz dlq …`.

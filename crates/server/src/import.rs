@@ -46,8 +46,8 @@ pub struct Opened {
 
 /// Runs the command.
 pub async fn run(config: Config, args: &ImportArgs) -> Result<(), Failure> {
-    if let Some(url) = &args.server.server {
-        let remote = Remote::new(url, args.server.key_file.as_deref(), &config)?;
+    if let Some(url) = &args.server {
+        let remote = Remote::new(url, args.key_file.as_deref(), &config)?;
         return unless_stopped(crate::import_remote::run(&remote, args)).await;
     }
     let node = Node::open(config).await?;
