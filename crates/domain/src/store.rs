@@ -310,6 +310,8 @@ pub struct DeadFilter {
     pub did: Option<Did>,
     /// Only given up at or after.
     pub since: Option<Timestamp>,
+    /// Only given up before.
+    pub until: Option<Timestamp>,
     /// Only with a smaller [`DeadLetter::id`]: what follows a page.
     pub before: Option<i64>,
     /// How many at most.

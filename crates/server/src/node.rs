@@ -14,7 +14,7 @@ use rhiz_domain::{
     Clock, Entropy,
     clock::{SystemClock, SystemEntropy},
     fact::day_of,
-    store::{Store, StoreError},
+    store::{DeadFilter, DeadSelection, Store, StoreError},
 };
 use rhiz_graph::Graph;
 use rhiz_pipeline::{Capacity, Pipeline, Settings};
@@ -105,7 +105,8 @@ impl Node {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let store = SqliteStore::open(path, Arc::clone(&clock))
             .map_err(|e| store_failure(&e).prefix(&path.display().to_string()))?;
-        let store: Arc<dyn Store> = Arc::new(store);
+        let readers = usize::try_from(config.database.pool_size).unwrap_or(usize::MAX);
+        let store: Arc<dyn Store> = Arc::new(store.keep_readers(readers));
         let graph =
             load::graph(&*store, day_of(clock.now())).await.map_err(|e| store_failure(&e))?;
         let graph = Arc::new(graph);
@@ -143,6 +144,10 @@ impl Node {
         let (graph, cache, clock) =
             (Arc::clone(&self.graph), self.cache.clone(), Arc::clone(&self.clock));
         tokio::spawn(async move { turn_days(&graph, &cache, &*clock).await });
+        if let Some(retention) = self.config.pipeline.dead_letter_retention {
+            let node = self.clone();
+            tokio::spawn(async move { discard_old(&node, retention).await });
+        }
     }
 
     /// Accepts no more, finishes what is in hand, and closes the files. What waits stays in the
@@ -185,6 +190,26 @@ fn settings(config: &Config) -> Settings {
         workers: NonZeroUsize::new(config.pipeline.num_workers).unwrap_or(NonZeroUsize::MIN),
         retry: config.pipeline.retry,
         ..Settings::default()
+    }
+}
+
+/// How often dead letters that are too old are looked for.
+const RETENTION_CHECK: Duration = Duration::from_secs(600);
+
+/// Discards dead letters that are older than was configured; without it nothing is deleted.
+async fn discard_old(node: &Node, retention: Duration) {
+    loop {
+        let until = Some(node.clock.now() - retention);
+        let which = DeadSelection::Filter(DeadFilter { until, ..DeadFilter::default() });
+        match node.pipeline.discard(&which, "retention").await {
+            Ok(moved) if moved.done > 0 => {
+                tracing::info!(discarded = moved.done, "dead letters were too old");
+            }
+            Ok(_) => {}
+            Err(StoreError::Closed) => return,
+            Err(error) => tracing::warn!(%error, "cannot discard old dead letters"),
+        }
+        tokio::time::sleep(RETENTION_CHECK).await;
     }
 }
 

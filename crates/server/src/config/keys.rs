@@ -99,14 +99,6 @@ pub static KEYS: &[Key] = &[
         doc: "Web origins whose pages may call the API from a browser.",
     },
     Key {
-        name: "api.server_did",
-        env: "SERVER_DID",
-        kind: Kind::DidWeb,
-        default: Unset("none"),
-        doc: "The did:web of this server: the audience that service-auth tokens must name, \
-              published at `/.well-known/did.json`.",
-    },
-    Key {
         name: "keys.internal",
         env: "INTERNAL_API_KEY",
         kind: Kind::Secret,
@@ -225,7 +217,7 @@ pub static KEYS: &[Key] = &[
         env: "PIPELINE_DEAD_LETTER_RETENTION",
         kind: Time { unit: Unit::Days, min: secs(3600), max: secs(3650 * 86_400) },
         default: Unset("for ever"),
-        doc: "How long dead letters are kept.",
+        doc: "How long dead letters are kept; what is older is discarded, with an audit row.",
     },
     Key {
         name: "firehose.enabled",

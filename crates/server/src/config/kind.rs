@@ -3,7 +3,6 @@
 use super::value::{Raw, Value, redacted};
 use crate::key::SecretKey;
 use reqwest::Url;
-use rhiz_domain::Did;
 use std::{net::IpAddr, time::Duration};
 
 /// What may stand in a value.
@@ -35,8 +34,6 @@ pub enum Kind {
     Database,
     /// Web origins, `*` or `none`.
     Origins,
-    /// A did:web.
-    DidWeb,
     /// A key that opens something; never shown.
     Secret,
     /// A level, or directives of tracing's `EnvFilter`.
@@ -108,7 +105,6 @@ impl Kind {
                 "origins such as https://example.org (a list, or separated by commas), `*` or `none`"
                     .into()
             }
-            Self::DidWeb => "a did:web such as did:web:rhiz.example.org".into(),
             Self::Secret => format!(
                 "{} to {} visible ASCII characters without spaces, not all alike",
                 SecretKey::SHORTEST,
@@ -178,10 +174,6 @@ impl Kind {
             Self::Stream => stream(text),
             Self::Database => database(text).then(|| Value::of(text)),
             Self::Origins => list(text),
-            Self::DidWeb => {
-                let fits = Did::parse(text).is_ok() && text.starts_with("did:web:");
-                fits.then(|| Value::of(text))
-            }
             Self::Secret => SecretKey::new(text).map(Value::Secret),
             Self::LogFilter => log_filter(text).map(Value::Text),
         }

@@ -2,7 +2,7 @@
 
 use super::{layers::Reader, problem::Problem, value::SecretUrl};
 use crate::key::SecretKey;
-use rhiz_domain::{Did, retry::RetryPolicy};
+use rhiz_domain::retry::RetryPolicy;
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
@@ -74,8 +74,6 @@ pub struct Api {
     pub environment: String,
     /// Whose pages may call the API.
     pub cors: Cors,
-    /// The did:web of this server.
-    pub server_did: Option<Did>,
 }
 
 /// Whose pages may call the API from a browser.
@@ -266,9 +264,6 @@ pub(super) fn build(reader: &Reader<'_>, file: Option<PathBuf>) -> Result<Config
             port: reader.required("api.port")?,
             environment: reader.required("api.env")?,
             cors: cors(reader.optional("api.cors_origins"), host),
-            server_did: reader
-                .optional::<String>("api.server_did")
-                .and_then(|did| Did::parse(&did).ok()),
         },
         keys: Keys {
             internal: reader.optional("keys.internal"),

@@ -78,7 +78,6 @@ fn samples(key: &Key) -> [&'static str; 3] {
         (_, Kind::Stream) => ["wss://a.example/subscribe", "b.example", "https://a.example"],
         (_, Kind::Database) => ["sqlite:other.db", "postgresql://h/db", "mysql://h/db"],
         (_, Kind::Origins) => ["https://a.example", "http://b.example:8", "a.example"],
-        (_, Kind::DidWeb) => ["did:web:a.example", "did:web:b.example", "did:plc:abc"],
         (_, Kind::Secret) => ["the-operators-key", "another-operators-key", "short"],
         (_, Kind::LogFilter) => ["warn", "info,rhiz=debug", "verbose"],
     }

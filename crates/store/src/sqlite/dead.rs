@@ -31,6 +31,10 @@ fn condition(filter: &DeadFilter) -> (String, Vec<Value>) {
         sql.push_str(" AND died_at >= ?");
         values.push(since.as_microsecond().into());
     }
+    if let Some(until) = filter.until {
+        sql.push_str(" AND died_at < ?");
+        values.push(until.as_microsecond().into());
+    }
     (sql, values)
 }
 
@@ -125,8 +129,10 @@ impl Act {
                 let (sql, values) = condition(filter);
                 let kind = filter.event_type.map_or("any", |t| t.as_str());
                 let did = filter.did.as_ref().map_or("anyone", |d| d.as_str());
-                let since = filter.since.map_or("ever".into(), |t| t.to_string());
-                (sql, values, format!("type={kind} did={did} since={since}"))
+                let time = |t: Option<jiff::Timestamp>| t.map_or("any".into(), |t| t.to_string());
+                let (since, until) = (time(filter.since), time(filter.until));
+                let written = format!("type={kind} did={did} since={since} until={until}");
+                (sql, values, written)
             }
         }
     }

@@ -77,6 +77,13 @@ impl SqliteStore {
             careful,
         })
     }
+
+    /// Keeps so many connections for reading open (8 unless it is said).
+    #[must_use]
+    pub fn keep_readers(mut self, connections: usize) -> Self {
+        self.readers.keep(connections);
+        self
+    }
 }
 
 impl SqliteStore {

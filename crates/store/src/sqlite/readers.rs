@@ -9,7 +9,8 @@ use rhiz_domain::store::StoreError;
 use rusqlite::Connection;
 use std::{path::PathBuf, sync::Arc};
 
-/// Idle connections kept; under more load, more are opened and closed again.
+/// Idle connections kept unless it is said otherwise; under more load, more are opened and closed
+/// again.
 const IDLE: usize = 8;
 
 /// A pool of reading connections.
@@ -17,11 +18,17 @@ const IDLE: usize = 8;
 pub(super) struct Readers {
     path: Arc<PathBuf>,
     idle: Arc<Mutex<Vec<Connection>>>,
+    keep: usize,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path: Arc::new(path), idle: Arc::default() }
+        Self { path: Arc::new(path), idle: Arc::default(), keep: IDLE }
+    }
+
+    /// Keeps so many idle connections.
+    pub(super) fn keep(&mut self, connections: usize) {
+        self.keep = connections;
     }
 
     /// Reads inline. For what touches a few pages.
@@ -36,7 +43,7 @@ impl Readers {
         };
         let result = read(&conn).map_err(|e| from_sqlite(&e));
         let mut idle = self.idle.lock();
-        if idle.len() < IDLE {
+        if idle.len() < self.keep {
             idle.push(conn);
         }
         result

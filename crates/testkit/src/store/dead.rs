@@ -118,6 +118,8 @@ pub async fn dead_letters_are_filtered_and_paged(rig: Rig) {
     assert_eq!(names(&page(&rig, filter).await), "9");
     let filter = DeadFilter { since: Some(at(1_000_008)), ..DeadFilter::default() };
     assert_eq!(names(&page(&rig, filter).await), "98");
+    let filter = DeadFilter { until: Some(at(1_000_002)), ..DeadFilter::default() };
+    assert_eq!(names(&page(&rig, filter).await), "10");
 
     let mut before = None;
     let mut seen = String::new();

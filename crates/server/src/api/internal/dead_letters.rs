@@ -41,6 +41,7 @@ impl Query {
             event_type,
             did: did.map_err(|e| Problem::field("did", e.to_string()))?,
             since: since.map_err(|e| Problem::field("since", e.to_string()))?,
+            until: None,
             before: match &self.cursor {
                 None => None,
                 Some(text) => Some(Cursor::<i64, ()>::read(text)?.0),
