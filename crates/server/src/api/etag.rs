@@ -1,4 +1,6 @@
-//! Weak ETags: an answer from the graph is the same while its version and day are.
+//! Weak ETags: the answer to a question is the same while the graph's version and day are. A tag is
+//! of one question, so that what was answered to one says nothing of another: who is unknown has no
+//! tag, and so is never "not modified".
 
 use super::App;
 use axum::{
@@ -17,7 +19,8 @@ impl Tag {
     #[must_use]
     pub(super) fn now(app: &App) -> Self {
         let of = app.answers.as_of();
-        Self(format!("W/\"{}-{}\"", of.version, of.day))
+        let question = super::request::current_target();
+        Self(format!("W/\"{}-{}-{question:x}\"", of.version, of.day))
     }
 
     /// `Some(304)` when the caller has this already.

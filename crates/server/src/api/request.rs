@@ -9,15 +9,31 @@ use axum::{
 };
 use futures_util::FutureExt;
 use rhiz_domain::EventId;
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+};
+
+/// The request that this task answers.
+struct Current {
+    id: String,
+    /// Of its path and query.
+    target: u64,
+}
 
 tokio::task_local! {
-    static ID: String;
+    static CURRENT: Current;
 }
 
 /// The id of the request that this task answers.
 pub(super) fn current_id() -> Option<String> {
-    ID.try_with(Clone::clone).ok()
+    CURRENT.try_with(|current| current.id.clone()).ok()
+}
+
+/// A number for what is asked: the same for the same path and query.
+pub(super) fn current_target() -> u64 {
+    CURRENT.try_with(|current| current.target).unwrap_or_default()
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,7 +54,10 @@ pub(super) async fn layer(State(app): State<Arc<App>>, request: Request, next: N
         _ => EventId::generate(app.node.clock.now(), &*app.node.entropy).to_string(),
     };
     let value = HeaderValue::from_str(&id);
-    let mut response = ID.scope(id, next.run(request)).await;
+    let mut hasher = DefaultHasher::new();
+    request.uri().path_and_query().hash(&mut hasher);
+    let current = Current { id, target: hasher.finish() };
+    let mut response = CURRENT.scope(current, next.run(request)).await;
     let headers = response.headers_mut();
     if let Ok(value) = value {
         headers.insert(REQUEST_ID, value);
