@@ -5,6 +5,7 @@ mod cli;
 mod crash;
 mod demo;
 mod dump;
+mod firehose;
 mod http;
 mod import;
 mod lexicon;

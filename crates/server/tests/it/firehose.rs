@@ -1,0 +1,79 @@
+//! From a Jetstream to the answers: through a stream that is cut, and a server that is killed.
+
+use super::server::{Data, Server, wait_until};
+use rhiz_domain::Tid;
+use rhiz_testkit::relay::{Connection, Relay};
+use serde_json::json;
+
+/// One statement, a second after the one before.
+fn message(n: u16) -> String {
+    let micros = 1_767_225_600_000_000 + i64::from(n) * 1_000_000;
+    let time = jiff::Timestamp::from_microsecond(micros).unwrap();
+    let (owner, other) = (format!("did:plc:from{n}"), format!("did:plc:to{}", n % 7));
+    let at = format!("{time:.3}");
+    json!({
+        "did": owner, "time_us": micros, "kind": "commit",
+        "commit": {
+            "rev": Tid::at(time, 1).to_string(), "operation": "create",
+            "collection": "net.rhiz.relationship.record", "rkey": Tid::at(time, 0).to_string(),
+            "record": {
+                "$type": "net.rhiz.relationship.record", "participants": [owner, other],
+                "type": "social", "strength": 80, "context": "",
+                "privacy": {"visibility": "public", "consent": "full"},
+                "temporal": {"start": at, "lastInteraction": at}, "createdAt": at,
+            },
+        },
+    })
+    .to_string()
+}
+
+fn relationships(server: &Server) -> u64 {
+    let stats = server.anybody().get("/api/v1/analytics/network-stats").expect(200);
+    stats["total_relationships"].as_u64().unwrap()
+}
+
+#[test]
+fn what_the_stream_sends_is_in_the_answers_through_cuts_and_kills() {
+    const FIRST: u16 = 300;
+    const ALL: u16 = 600;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let relay = runtime.block_on(Relay::start((0..FIRST).map(message))).unwrap();
+    relay.script([Connection::CutAfter(120), Connection::Well]);
+    let url = relay.url();
+    let environment = [
+        ("ENABLE_FIREHOSE_INGEST", "true"),
+        ("ATPROTO_FIREHOSE_URL", url.as_str()),
+        ("FIREHOSE_VERIFY", "false"),
+    ];
+
+    let server = Data::new().serve_with(&environment);
+    wait_until("the stream goes on after the cut", || relationships(&server) >= 200);
+    for n in FIRST..ALL {
+        relay.push(message(n));
+    }
+    let data = server.kill();
+
+    let server = data.serve_with(&environment);
+    wait_until("all are there", || relationships(&server) == u64::from(ALL));
+    wait_until("the firehose is healthy", || {
+        let ready = server.anybody().get("/health/ready").expect(200);
+        ready["checks"]["firehose"] == "healthy"
+    });
+    server.settled();
+    assert_eq!(relationships(&server), u64::from(ALL), "none twice");
+    let dead = server.keyed().get("/internal/events/dead-letter").expect(200);
+    assert_eq!(dead["count"], 0, "{dead}");
+    let entity = server.anybody().get("/api/v1/entities/did:plc:to3").expect(200);
+    assert_eq!(entity["did"], "did:plc:to3");
+
+    // What cannot be an event is kept with its reason, and what comes after it arrives.
+    relay.push(message(ALL).replace("\"strength\":80", "\"strength\":101"));
+    relay.push(message(ALL + 1));
+    wait_until("the one behind a bad one is there", || {
+        relationships(&server) == u64::from(ALL) + 1
+    });
+    let dead = server.keyed().get("/internal/events/dead-letter").expect(200);
+    assert_eq!(dead["count"], 1, "{dead}");
+    let reason = dead["events"][0]["last_error"].as_str().unwrap();
+    assert!(reason.contains("strength") && reason.contains("0 to 100"), "{reason}");
+}
