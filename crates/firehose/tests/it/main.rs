@@ -5,9 +5,8 @@ mod frames;
 mod law;
 mod messages;
 mod reconnecting;
-#[expect(unreachable_pub, reason = "it is a module of the testkit")]
-#[path = "../../../testkit/src/relay.rs"]
-mod relay;
 mod replaying;
 mod settings;
 mod streaming;
+
+use rhiz_testkit::relay;
