@@ -187,8 +187,11 @@ impl Pipeline {
                 Ok(new)
             }
             Err(AppendError::Store(e)) => Err(e),
-            // Only callers of the API can be told of a conflict; a source's are duplicates.
-            Err(AppendError::Conflict { .. }) => Ok(0),
+            // A journal takes a source's repetition for a duplicate. One that does not has stored
+            // nothing of this intake: that is told, or its events would be lost without a word.
+            Err(conflict @ AppendError::Conflict { .. }) => {
+                Err(StoreError::Corrupt(conflict.to_string()))
+            }
         }
     }
 

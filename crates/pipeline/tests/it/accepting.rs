@@ -1,6 +1,6 @@
 //! Who is let in, and what they are told.
 
-use crate::bench::{Bench, apply, settings, submission};
+use crate::rig::{Rig, apply, settings, submission};
 use rhiz_domain::{
     Clock, EventType, Outcome, Priority,
     store::{Cursor, Intake, Receipt, StoreError},
@@ -15,59 +15,54 @@ use std::sync::Arc;
 const A: &str = "did:plc:a";
 const B: &str = "did:plc:b";
 
-async fn try_in(
-    bench: &Bench,
-    n: usize,
-    priority: Priority,
-    name: &str,
-) -> Result<(), SubmitError> {
+async fn try_in(rig: &Rig, n: usize, priority: Priority, name: &str) -> Result<(), SubmitError> {
     let drafts = (0..n).map(|i| invalidated(A).priority(priority).id(&format!("{name}-{i}")));
     let submissions = drafts.map(|d| submission(&d)).collect();
-    bench.pipeline.submit(submissions).await.map(|_| ())
+    rig.pipeline.submit(submissions).await.map(|_| ())
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_priority_has_its_limit_and_refuses_only_itself() {
-    let bench = Bench::with(apply, settings(100));
-    try_in(&bench, 80, Priority::Normal, "fill").await.unwrap();
+    let rig = Rig::with(apply, settings(100));
+    try_in(&rig, 80, Priority::Normal, "fill").await.unwrap();
     for (n, priority) in
         [(1, Priority::Low), (1, Priority::Normal), (11, Priority::High), (21, Priority::Critical)]
     {
-        let refused = try_in(&bench, n, priority, "refused").await;
+        let refused = try_in(&rig, n, priority, "refused").await;
         assert!(matches!(refused, Err(SubmitError::Backpressure)), "{priority:?}: {refused:?}");
     }
-    assert!(bench.pipeline.snapshot().backpressure_active);
-    assert_eq!(bench.waiting(), 80);
-    assert!(bench.find("refused-0").await.is_none());
-    let more = try_in(&bench, 101, Priority::Critical, "never").await;
+    assert!(rig.pipeline.snapshot().backpressure_active);
+    assert_eq!(rig.waiting(), 80);
+    assert!(rig.find("refused-0").await.is_none());
+    let more = try_in(&rig, 101, Priority::Critical, "never").await;
     assert!(matches!(more, Err(SubmitError::TooMuch)), "{more:?}");
 
     // Drained, everybody is let in again.
-    bench.pipeline.start();
-    bench.idle().await;
-    try_in(&bench, 10, Priority::High, "high").await.unwrap();
-    try_in(&bench, 10, Priority::Low, "low").await.unwrap();
-    bench.idle().await;
-    assert!(!bench.pipeline.snapshot().backpressure_active);
-    assert_eq!(bench.merged().await, 100);
+    rig.pipeline.start();
+    rig.idle().await;
+    try_in(&rig, 10, Priority::High, "high").await.unwrap();
+    try_in(&rig, 10, Priority::Low, "low").await.unwrap();
+    rig.idle().await;
+    assert!(!rig.pipeline.snapshot().backpressure_active);
+    assert_eq!(rig.merged().await, 100);
 }
 
 #[tokio::test(start_paused = true)]
 async fn retries_take_no_room() {
-    let bench = Bench::with(|_| Outcome::Retry { reason: "no".into() }, settings(100)).started();
+    let rig = Rig::with(|_| Outcome::Retry { reason: "no".into() }, settings(100)).started();
     for round in 0..5 {
-        try_in(&bench, 80, Priority::Normal, &format!("r{round}")).await.unwrap();
-        bench.idle().await;
+        try_in(&rig, 80, Priority::Normal, &format!("r{round}")).await.unwrap();
+        rig.idle().await;
     }
-    assert_eq!((bench.scheduled(), bench.waiting()), (400, 0));
+    assert_eq!((rig.scheduled(), rig.waiting()), (400, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_invalid_is_refused_with_all_of_its_batch() {
-    let bench = Bench::new(apply);
+    let rig = Rig::new(apply);
     let bad = submission(&relationship(A, B).strength(101).id("bad"));
     let fine = submission(&relationship(A, B).id("fine"));
-    match bench.pipeline.submit(vec![fine.clone(), bad]).await {
+    match rig.pipeline.submit(vec![fine.clone(), bad]).await {
         Err(SubmitError::Invalid { index: 1, invalid }) => {
             assert_eq!(invalid.errors[0].field, "payload.record.strength");
         }
@@ -81,19 +76,19 @@ async fn what_is_invalid_is_refused_with_all_of_its_batch() {
         event_id: None,
     };
     assert!(matches!(
-        bench.pipeline.submit(vec![list]).await,
+        rig.pipeline.submit(vec![list]).await,
         Err(SubmitError::Invalid { index: 0, .. })
     ));
-    assert_eq!(bench.waiting(), 0);
-    bench.pipeline.submit(vec![fine]).await.unwrap();
-    assert_eq!(bench.waiting(), 1);
-    bench.pipeline.submit(Vec::new()).await.unwrap();
+    assert_eq!(rig.waiting(), 0);
+    rig.pipeline.submit(vec![fine]).await.unwrap();
+    assert_eq!(rig.waiting(), 1);
+    rig.pipeline.submit(Vec::new()).await.unwrap();
 }
 
 /// With or without what the server makes at accept: a date, a revision, a name.
 #[tokio::test(start_paused = true)]
 async fn the_same_submission_twice_is_a_duplicate_and_another_one_a_conflict() {
-    let bench = Bench::new(apply).started();
+    let rig = Rig::new(apply).started();
     let flat = |strength: u8| {
         let payload = serde_json::json!({
             "uri": format!("at://{A}/net.rhiz.relationship.record/3mbcvv5yzzk2a"),
@@ -108,34 +103,31 @@ async fn the_same_submission_twice_is_a_duplicate_and_another_one_a_conflict() {
         }
     };
     for n in 0..4 {
-        let receipts = bench.pipeline.submit(vec![flat(7)]).await.unwrap();
+        let receipts = rig.pipeline.submit(vec![flat(7)]).await.unwrap();
         let expected = if n == 0 { Receipt::Accepted } else { Receipt::Duplicate };
         assert_eq!(receipts[0].receipt, expected);
-        bench.idle().await;
-        bench.clock.advance(std::time::Duration::from_secs(5));
+        rig.idle().await;
+        rig.clock.advance(std::time::Duration::from_secs(5));
     }
-    let conflict = bench.pipeline.submit(vec![flat(8)]).await;
+    let conflict = rig.pipeline.submit(vec![flat(8)]).await;
     assert!(matches!(conflict, Err(SubmitError::Conflict { index: 0 })), "{conflict:?}");
-    assert_eq!(bench.pipeline.snapshot().events_processed, 1);
+    assert_eq!(rig.pipeline.snapshot().events_processed, 1);
     // Named by the server, each is its own.
     for _ in 0..2 {
         let unnamed = Submission { event_id: None, ..flat(9) };
-        assert_eq!(
-            bench.pipeline.submit(vec![unnamed]).await.unwrap()[0].receipt,
-            Receipt::Accepted
-        );
+        assert_eq!(rig.pipeline.submit(vec![unnamed]).await.unwrap()[0].receipt, Receipt::Accepted);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_hears_how_it_ended() {
-    let bench = Bench::new(|event| match event.event_id.as_str() {
+    let rig = Rig::new(|event| match event.event_id.as_str() {
         "dead" => Outcome::Bury { reason: "no".into() },
         _ => apply(event),
     })
     .started();
     let wait = |id: &str| {
-        let pipeline = bench.pipeline.clone();
+        let pipeline = rig.pipeline.clone();
         let submission = submission(&invalidated(A).id(id));
         async move { pipeline.submit_and_wait(submission).await.unwrap() }
     };
@@ -144,30 +136,30 @@ async fn who_waits_hears_how_it_ended() {
     let (accepted, ended) = wait("fine").await;
     assert_eq!((accepted.receipt, ended), (Receipt::Duplicate, None));
     let bad = submission(&relationship(A, B).strength(200));
-    assert!(bench.pipeline.submit_and_wait(bad).await.is_err());
+    assert!(rig.pipeline.submit_and_wait(bad).await.is_err());
 }
 
 /// A second submission of the same id, or one that is given up, takes nobody's answer away.
 #[tokio::test(start_paused = true)]
 async fn who_waits_is_not_forgotten_for_another() {
-    let bench = Bench::new(apply);
+    let rig = Rig::new(apply);
     let wait = |draft: Draft| {
-        let pipeline = bench.pipeline.clone();
+        let pipeline = rig.pipeline.clone();
         tokio::spawn(async move { pipeline.submit_and_wait(submission(&draft)).await })
     };
     let first = wait(invalidated(A).id("x"));
-    bench.until(|b| b.waiting() == 1).await;
+    rig.until(|b| b.waiting() == 1).await;
     let second = wait(invalidated(A).id("x"));
     assert_eq!(second.await.unwrap().unwrap().1, None);
     let other_body = wait(invalidated(B).id("x"));
     assert!(matches!(other_body.await.unwrap(), Err(SubmitError::Conflict { .. })));
     let given_up = wait(invalidated(A).id("y"));
-    bench.until(|b| b.waiting() == 2).await;
+    rig.until(|b| b.waiting() == 2).await;
     given_up.abort();
-    bench.pipeline.start();
+    rig.pipeline.start();
     assert_eq!(first.await.unwrap().unwrap().1, Some(Ended::Applied));
-    bench.idle().await;
-    assert_eq!(bench.merged().await, 2);
+    rig.idle().await;
+    assert_eq!(rig.merged().await, 2);
 }
 
 fn batch(n: usize, name: &str) -> Intake {
@@ -182,32 +174,32 @@ fn batch(n: usize, name: &str) -> Intake {
 /// A source is never refused; it waits until there is room.
 #[tokio::test(start_paused = true)]
 async fn a_source_waits_for_room() {
-    let bench = Bench::with(apply, settings(100));
-    assert_eq!(bench.pipeline.take_in(batch(70, "a")).await.unwrap(), 70);
-    let pipeline = bench.pipeline.clone();
+    let rig = Rig::with(apply, settings(100));
+    assert_eq!(rig.pipeline.take_in(batch(70, "a")).await.unwrap(), 70);
+    let pipeline = rig.pipeline.clone();
     let second = tokio::spawn(async move { pipeline.take_in(batch(30, "b")).await });
-    bench.ticks().await;
+    rig.ticks().await;
     assert!(!second.is_finished());
-    assert_eq!(bench.waiting(), 70);
-    bench.pipeline.start();
+    assert_eq!(rig.waiting(), 70);
+    rig.pipeline.start();
     assert_eq!(second.await.unwrap().unwrap(), 30);
-    bench.idle().await;
+    rig.idle().await;
     // An empty journal takes anything, and what is known is not new.
-    assert_eq!(bench.pipeline.take_in(batch(500, "c")).await.unwrap(), 500);
-    assert_eq!(bench.pipeline.take_in(batch(500, "c")).await.unwrap(), 0);
-    bench.idle().await;
-    assert_eq!(bench.merged().await, 600);
-    assert_eq!(bench.pipeline.journal().cursor("jetstream:x").await.unwrap(), Some(500));
+    assert_eq!(rig.pipeline.take_in(batch(500, "c")).await.unwrap(), 500);
+    assert_eq!(rig.pipeline.take_in(batch(500, "c")).await.unwrap(), 0);
+    rig.idle().await;
+    assert_eq!(rig.merged().await, 600);
+    assert_eq!(rig.pipeline.journal().cursor("jetstream:x").await.unwrap(), Some(500));
 }
 
 /// Room that was promised to somebody whose accept failed is room again.
 #[tokio::test(start_paused = true)]
 async fn a_source_hears_of_room_that_a_failure_left() {
-    let bench = Arc::new(Bench::with(apply, settings(100)));
+    let rig = Arc::new(Rig::with(apply, settings(100)));
     let (entered, mut inside) = tokio::sync::mpsc::unbounded_channel();
     let (leave, left) = std::sync::mpsc::channel::<()>();
     let left = parking_lot::Mutex::new(left);
-    bench.store.fail(move |point| {
+    rig.store.fail(move |point| {
         let Point::Append(intake) = point else { return None };
         intake.cursor.is_none().then(|| {
             entered.send(()).unwrap();
@@ -215,14 +207,14 @@ async fn a_source_hears_of_room_that_a_failure_left() {
             StoreError::Unavailable("disk full".into())
         })
     });
-    let api = Arc::clone(&bench);
+    let api = Arc::clone(&rig);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let submitting =
         std::thread::spawn(move || runtime.block_on(try_in(&api, 80, Priority::Normal, "fails")));
     inside.recv().await.unwrap();
-    let pipeline = bench.pipeline.clone();
+    let pipeline = rig.pipeline.clone();
     let source = tokio::spawn(async move { pipeline.take_in(batch(50, "s")).await });
-    bench.ticks().await;
+    rig.ticks().await;
     assert!(!source.is_finished());
     leave.send(()).unwrap();
     assert_eq!(source.await.unwrap().unwrap(), 50);
@@ -231,26 +223,26 @@ async fn a_source_hears_of_room_that_a_failure_left() {
 
 #[tokio::test(start_paused = true)]
 async fn revisions_made_here_only_grow() {
-    let bench = Bench::new(apply);
+    let rig = Rig::new(apply);
     let one =
         |n: u64| Submission { event_id: None, ..submission(&relationship(A, B).served(0).key(n)) };
     for n in 0..50 {
-        bench.pipeline.submit(vec![one(2 * n), one(2 * n + 1)]).await.unwrap();
+        rig.pipeline.submit(vec![one(2 * n), one(2 * n + 1)]).await.unwrap();
     }
-    let claim = bench.pipeline.journal().claim([usize::MAX; 4]).await.unwrap().unwrap();
+    let claim = rig.pipeline.journal().claim([usize::MAX; 4]).await.unwrap().unwrap();
     let revs: Vec<_> = claim.events().iter().map(|e| e.assigned_rev.unwrap()).collect();
     assert_eq!(revs.len(), 100);
     assert!(revs.windows(2).all(|w| w[0] < w[1]), "the clock stood still, revisions did not");
-    assert!(claim.events().iter().all(|e| e.timestamp == bench.clock.now()));
+    assert!(claim.events().iter().all(|e| e.timestamp == rig.clock.now()));
 }
 
 /// Hundreds at once share the flushes; each is answered, each is applied.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundreds_of_concurrent_submissions_are_each_accepted_once() {
-    let bench = Bench::new(apply).started();
+    let rig = Rig::new(apply).started();
     let tasks: Vec<_> = (0..600)
         .map(|n| {
-            let pipeline = bench.pipeline.clone();
+            let pipeline = rig.pipeline.clone();
             let draft = invalidated(A).id(&format!("e{}", n / 2));
             tokio::spawn(async move {
                 pipeline.submit(vec![submission(&draft)]).await.unwrap()[0].receipt
@@ -262,9 +254,9 @@ async fn hundreds_of_concurrent_submissions_are_each_accepted_once() {
         accepted += usize::from(task.await.unwrap() == Receipt::Accepted);
     }
     assert_eq!(accepted, 300);
-    bench.until(|b| b.pipeline.snapshot().events_processed == 300).await;
-    assert_eq!(bench.merged().await, 300);
-    let told = bench.pipeline.snapshot();
+    rig.until(|b| b.pipeline.snapshot().events_processed == 300).await;
+    assert_eq!(rig.merged().await, 300);
+    let told = rig.pipeline.snapshot();
     assert_eq!((told.events_in_queue, told.events_failed), (0, 0));
     assert_eq!(told.accept_to_applied["trust.invalidated"].count, 300);
 }

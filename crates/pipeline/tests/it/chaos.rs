@@ -1,6 +1,6 @@
 //! Whatever fails, and however often: each accepted event is applied once or is a dead letter.
 
-use crate::bench::{Bench, apply, panic_quietly};
+use crate::rig::{Rig, apply, panic_quietly};
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
@@ -39,7 +39,7 @@ async fn run(events: usize, faults: Vec<Fault>, restarts: u64) -> Result<(), Tes
         faults[(dice.next_u64() % faults.len() as u64) as usize]
     };
     let (plan, dice) = (faults.clone(), SeededEntropy::new(77));
-    let mut bench = Bench::new(move |event| match pick(&dice, &plan) {
+    let mut rig = Rig::new(move |event| match pick(&dice, &plan) {
         Fault::Retry => Outcome::Retry { reason: "retry".into() },
         Fault::Panic => panic_quietly("panic"),
         Fault::Snooze => {
@@ -48,39 +48,39 @@ async fn run(events: usize, faults: Vec<Fault>, restarts: u64) -> Result<(), Tes
         Fault::Bury => Outcome::Bury { reason: "bury".into() },
         _ => apply(event),
     });
-    bench.submit((0..events).map(|n| invalidated("did:plc:a").id(&n.to_string()))).await;
+    rig.submit((0..events).map(|n| invalidated("did:plc:a").id(&n.to_string()))).await;
     for round in 0.. {
         let (plan, dice) = (faults.clone(), SeededEntropy::new(round));
-        bench.store.fail(move |point| match (point, pick(&dice, &plan)) {
+        rig.store.fail(move |point| match (point, pick(&dice, &plan)) {
             (Point::Settlement | Point::Claim, Fault::Away) => {
                 Some(StoreError::Unavailable("away".into()))
             }
             (Point::Settle(..), Fault::Refused) => Some(StoreError::Corrupt("refused".into())),
             _ => None,
         });
-        bench.pipeline.start();
-        bench.idle().await;
-        bench.clock.advance(Duration::from_secs(9));
-        bench.ticks().await;
-        if bench.waiting() == 0 && bench.scheduled() == 0 {
-            bench.idle().await;
-            if bench.scheduled() == 0 {
+        rig.pipeline.start();
+        rig.idle().await;
+        rig.clock.advance(Duration::from_secs(9));
+        rig.ticks().await;
+        if rig.waiting() == 0 && rig.scheduled() == 0 {
+            rig.idle().await;
+            if rig.scheduled() == 0 {
                 break;
             }
         }
         if round < restarts {
-            bench.pipeline.stop(Duration::from_secs(10)).await;
-            bench = bench.reopen().await;
+            rig.pipeline.stop(Duration::from_secs(10)).await;
+            rig = rig.reopen().await;
         }
         prop_assert!(round < 500, "it never ends");
     }
-    let (merged, dead) = (bench.merged().await, bench.dead().await);
+    let (merged, dead) = (rig.merged().await, rig.dead().await);
     prop_assert_eq!(merged + dead.len() as u64, events as u64);
     let mut names: Vec<_> = dead.iter().map(|l| l.event_id.to_string()).collect();
     names.sort();
     names.dedup();
     prop_assert_eq!(names.len(), dead.len(), "one event, two dead letters");
-    bench.pipeline.stop(Duration::from_secs(10)).await;
+    rig.pipeline.stop(Duration::from_secs(10)).await;
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! The pipeline over a real store, with a clock that is moved by hand.
 
 mod accepting;
-mod bench;
 mod chaos;
 mod failing;
+mod rig;
 mod stopping;
 mod working;

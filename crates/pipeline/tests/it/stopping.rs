@@ -1,6 +1,6 @@
 //! Stopping loses nothing, and keeps nobody waiting.
 
-use crate::bench::{Bench, apply, settings, submission};
+use crate::rig::{Rig, apply, settings, submission};
 use rhiz_domain::store::{Intake, StoreError};
 use rhiz_pipeline::SubmitError;
 use rhiz_testkit::{events::invalidated, faults::Point};
@@ -12,83 +12,83 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// In real time, for virtual time does not wait for a disk.
 #[tokio::test]
 async fn who_stops_accepts_no_more_and_leaves_the_rest_journaled() {
-    let bench = Bench::new(apply);
-    bench.submit((0..3000).map(|n| invalidated(A).id(&n.to_string()))).await;
+    let rig = Rig::new(apply);
+    rig.submit((0..3000).map(|n| invalidated(A).id(&n.to_string()))).await;
     // Ten workers with 256 each, which have written and wait for what follows.
-    bench.downstream.0.send_replace(false);
-    bench.pipeline.start();
-    bench.until(|b| b.waiting() == 3000 - 10 * 256).await;
+    rig.downstream.0.send_replace(false);
+    rig.pipeline.start();
+    rig.until(|b| b.waiting() == 3000 - 10 * 256).await;
     let (in_time, _) =
-        tokio::join!(bench.pipeline.stop(LIMIT), async { bench.downstream.0.send_replace(true) });
+        tokio::join!(rig.pipeline.stop(LIMIT), async { rig.downstream.0.send_replace(true) });
     assert!(in_time);
-    let refused = bench.pipeline.submit(vec![submission(&invalidated(A).id("late"))]).await;
+    let refused = rig.pipeline.submit(vec![submission(&invalidated(A).id("late"))]).await;
     assert!(matches!(refused, Err(SubmitError::Draining)));
-    let (merged, left) = (bench.merged().await, bench.waiting());
+    let (merged, left) = (rig.merged().await, rig.waiting());
     assert_eq!(merged + left as u64, 3000, "neither lost nor done twice");
     assert_eq!(left, 440, "what was in hand is finished, and no more");
-    assert_eq!(merged, bench.pipeline.snapshot().events_processed);
+    assert_eq!(merged, rig.pipeline.snapshot().events_processed);
 
-    let bench = bench.reopen().await.started();
-    bench.until(|b| b.waiting() == 0).await;
-    bench.idle().await;
-    assert_eq!(bench.merged().await, 3000);
+    let rig = rig.reopen().await.started();
+    rig.until(|b| b.waiting() == 0).await;
+    rig.idle().await;
+    assert_eq!(rig.merged().await, 3000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_refuses_and_finishes() {
-    let bench = Bench::new(apply).started();
-    bench.submit((0..300).map(|n| invalidated(A).id(&n.to_string()))).await;
-    bench.pipeline.drain();
-    let refused = bench.pipeline.submit(vec![submission(&invalidated(A).id("late"))]).await;
+    let rig = Rig::new(apply).started();
+    rig.submit((0..300).map(|n| invalidated(A).id(&n.to_string()))).await;
+    rig.pipeline.drain();
+    let refused = rig.pipeline.submit(vec![submission(&invalidated(A).id("late"))]).await;
     assert!(matches!(refused, Err(SubmitError::Draining)));
-    let closed = bench.pipeline.take_in(Intake::default()).await;
+    let closed = rig.pipeline.take_in(Intake::default()).await;
     assert!(matches!(closed, Err(StoreError::Closed)), "{closed:?}");
-    bench.until(|b| b.pipeline.snapshot().events_processed == 300).await;
+    rig.until(|b| b.pipeline.snapshot().events_processed == 300).await;
 }
 
 /// Not even while the database is away, or what follows a commit never comes.
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_in_time() {
-    let bench = Bench::new(apply).started();
-    bench.store.fail(|point| match point {
+    let rig = Rig::new(apply).started();
+    rig.store.fail(|point| match point {
         Point::Settle(..) => Some(StoreError::Unavailable("gone".into())),
         _ => None,
     });
-    bench.submit([invalidated(A).id("x")]).await;
-    bench.asked().await;
-    assert!(bench.pipeline.stop(LIMIT).await, "a worker that waits for the database gives up");
-    bench.store.heal();
-    let bench = bench.reopen().await.started();
-    bench.until(|b| b.pipeline.snapshot().events_processed == 1).await;
+    rig.submit([invalidated(A).id("x")]).await;
+    rig.asked().await;
+    assert!(rig.pipeline.stop(LIMIT).await, "a worker that waits for the database gives up");
+    rig.store.heal();
+    let rig = rig.reopen().await.started();
+    rig.until(|b| b.pipeline.snapshot().events_processed == 1).await;
 
-    bench.downstream.0.send_replace(false);
-    bench.submit([invalidated(A).id("y")]).await;
-    bench.until(|b| b.asked_so_far().contains(&"y".into())).await;
-    assert!(!bench.pipeline.stop(LIMIT).await, "what follows the commit never came");
-    let bench = bench.reopen().await;
-    assert_eq!((bench.merged().await, bench.waiting()), (2, 0));
+    rig.downstream.0.send_replace(false);
+    rig.submit([invalidated(A).id("y")]).await;
+    rig.until(|b| b.asked_so_far().contains(&"y".into())).await;
+    assert!(!rig.pipeline.stop(LIMIT).await, "what follows the commit never came");
+    let rig = rig.reopen().await;
+    assert_eq!((rig.merged().await, rig.waiting()), (2, 0));
 }
 
 /// Callers and sources that wait are let go.
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_a_pipeline_that_has_stopped() {
-    let bench = Bench::with(apply, settings(10));
-    let pipeline = bench.pipeline.clone();
+    let rig = Rig::with(apply, settings(10));
+    let pipeline = rig.pipeline.clone();
     let caller =
         tokio::spawn(
             async move { pipeline.submit_and_wait(submission(&invalidated(A).id("x"))).await },
         );
-    bench.until(|b| b.waiting() == 1).await;
-    let pipeline = bench.pipeline.clone();
+    rig.until(|b| b.waiting() == 1).await;
+    let pipeline = rig.pipeline.clone();
     let source = tokio::spawn(async move {
         let events = (0..9).map(|n| invalidated(A).id(&n.to_string()).build()).collect();
         pipeline.take_in(Intake { events, ..Intake::default() }).await
     });
-    bench.ticks().await;
+    rig.ticks().await;
     assert!(!caller.is_finished() && !source.is_finished());
-    bench.pipeline.stop(LIMIT).await;
+    rig.pipeline.stop(LIMIT).await;
     let (accepted, ended) = caller.await.unwrap().unwrap();
     assert_eq!((accepted.event_id.as_str(), ended), ("x", None));
     assert!(matches!(source.await.unwrap(), Err(StoreError::Closed)));
-    assert_eq!(bench.waiting(), 1);
+    assert_eq!(rig.waiting(), 1);
 }

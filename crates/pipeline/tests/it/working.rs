@@ -1,6 +1,6 @@
 //! In which order, and when an event is said to be done.
 
-use crate::bench::{Bench, apply, submission};
+use crate::rig::{Rig, apply, submission};
 use rhiz_domain::{EventId, Priority, StageName, store::Depths};
 use rhiz_pipeline::Settings;
 use rhiz_testkit::events::invalidated;
@@ -14,16 +14,16 @@ fn one_worker() -> Settings {
 
 #[tokio::test(start_paused = true)]
 async fn critical_overtakes_and_low_does_not_starve() {
-    let bench = Bench::with(apply, one_worker());
+    let rig = Rig::with(apply, one_worker());
     let many = |p: Priority, n: usize| {
         (0..n).map(move |i| invalidated(A).priority(p).id(&format!("{}-{i}", p.name())))
     };
-    bench.submit(many(Priority::Low, 600)).await;
-    bench.submit(many(Priority::Normal, 600)).await;
-    bench.submit(many(Priority::Critical, 600)).await;
-    bench.pipeline.start();
-    bench.idle().await;
-    let order = bench.asked_so_far();
+    rig.submit(many(Priority::Low, 600)).await;
+    rig.submit(many(Priority::Normal, 600)).await;
+    rig.submit(many(Priority::Critical, 600)).await;
+    rig.pipeline.start();
+    rig.idle().await;
+    let order = rig.asked_so_far();
     assert_eq!(order.len(), 1800);
     let place = |id: &str| order.iter().position(|o| o == id).unwrap();
     assert_eq!(place("critical-0"), 0);
@@ -43,37 +43,37 @@ async fn critical_overtakes_and_low_does_not_starve() {
 
 #[tokio::test(start_paused = true)]
 async fn a_critical_event_that_comes_late_goes_first() {
-    let bench = Bench::with(apply, one_worker());
-    bench.submit((0..1000).map(|n| invalidated(A).id(&format!("low-{n}")))).await;
-    bench.submit([invalidated(A).priority(Priority::Critical).id("critical")]).await;
-    bench.pipeline.start();
-    assert_eq!(bench.asked().await, "critical");
+    let rig = Rig::with(apply, one_worker());
+    rig.submit((0..1000).map(|n| invalidated(A).id(&format!("low-{n}")))).await;
+    rig.submit([invalidated(A).priority(Priority::Critical).id("critical")]).await;
+    rig.pipeline.start();
+    assert_eq!(rig.asked().await, "critical");
 }
 
 /// Not before the graph and the caches have it.
 #[tokio::test(start_paused = true)]
 async fn an_event_is_done_when_it_is_in_every_answer() {
-    let bench = Bench::new(apply).started();
-    bench.downstream.0.send_replace(false);
-    let pipeline = bench.pipeline.clone();
+    let rig = Rig::new(apply).started();
+    rig.downstream.0.send_replace(false);
+    let pipeline = rig.pipeline.clone();
     let waiting =
         tokio::spawn(
             async move { pipeline.submit_and_wait(submission(&invalidated(A).id("x"))).await },
         );
     // It has left the journal, and is not done.
-    bench.until(|b| b.asked_so_far() == ["x"]).await;
-    bench.until(|b| b.waiting() == 0).await;
-    bench.ticks().await;
-    assert_eq!(bench.merged().await, 1);
+    rig.until(|b| b.asked_so_far() == ["x"]).await;
+    rig.until(|b| b.waiting() == 0).await;
+    rig.ticks().await;
+    assert_eq!(rig.merged().await, 1);
     assert!(!waiting.is_finished());
-    let told = bench.pipeline.snapshot();
+    let told = rig.pipeline.snapshot();
     assert_eq!((told.events_in_queue, told.events_processed), (1, 0));
-    assert!(bench.pipeline.recently_done(&EventId::parse("x").unwrap()).is_none());
-    bench.downstream.0.send_replace(true);
+    assert!(rig.pipeline.recently_done(&EventId::parse("x").unwrap()).is_none());
+    rig.downstream.0.send_replace(true);
     waiting.await.unwrap().unwrap();
-    let told = bench.pipeline.snapshot();
+    let told = rig.pipeline.snapshot();
     assert_eq!((told.events_in_queue, told.events_processed), (0, 1));
-    let done = bench.pipeline.recently_done(&EventId::parse("x").unwrap()).unwrap();
+    let done = rig.pipeline.recently_done(&EventId::parse("x").unwrap()).unwrap();
     let stages: Vec<_> = done.stages.iter().map(|s| s.stage).collect();
     let expected = [
         StageName::Validation,
@@ -87,13 +87,13 @@ async fn an_event_is_done_when_it_is_in_every_answer() {
 /// What an earlier run left is worked on without anybody asking.
 #[tokio::test(start_paused = true)]
 async fn what_an_earlier_run_left_is_worked_on() {
-    let bench = Bench::new(apply);
-    bench.submit((0..500).map(|n| invalidated(A).id(&n.to_string()))).await;
-    let bench = bench.reopen().await;
-    assert_eq!(bench.pipeline.snapshot().events_in_queue, 500);
-    let bench = bench.started();
-    bench.until(|b| b.pipeline.snapshot().events_processed == 500).await;
-    assert_eq!(bench.merged().await, 500);
-    let depths = bench.pipeline.journal().depths();
+    let rig = Rig::new(apply);
+    rig.submit((0..500).map(|n| invalidated(A).id(&n.to_string()))).await;
+    let rig = rig.reopen().await;
+    assert_eq!(rig.pipeline.snapshot().events_in_queue, 500);
+    let rig = rig.started();
+    rig.until(|b| b.pipeline.snapshot().events_processed == 500).await;
+    assert_eq!(rig.merged().await, 500);
+    let depths = rig.pipeline.journal().depths();
     assert_eq!(depths, Depths::default());
 }

@@ -55,7 +55,7 @@ impl Downstream for Gate {
     }
 }
 
-pub(crate) struct Bench {
+pub(crate) struct Rig {
     dir: Arc<TempDir>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) store: Arc<FaultyStore>,
@@ -81,7 +81,7 @@ pub(crate) fn settings(events: usize) -> Settings {
     Settings { capacity, ..Settings::default() }
 }
 
-impl Bench {
+impl Rig {
     pub(crate) fn new(rule: impl Fn(&Event) -> Outcome + Send + Sync + 'static) -> Self {
         Self::with(rule, Settings::default())
     }
