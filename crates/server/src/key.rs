@@ -189,8 +189,9 @@ fn refuse_open(_: &File, _: &Path) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// A new folder is its owner's alone; one that exists keeps its mode.
-fn make_folder(path: &Path) -> io::Result<()> {
+/// Makes a data directory: a new one is its owner's alone, for private relationships are in it as
+/// well as the key; one that exists keeps its mode.
+pub fn make_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

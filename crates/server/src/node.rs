@@ -59,7 +59,7 @@ fn lock(dir: &Path) -> Result<File, Failure> {
         Failure::failed(format!("the data directory {} cannot be {what}: {e}", dir.display()))
             .hint("give a directory that can be written, with --data-dir or DATA_DIR")
     };
-    std::fs::create_dir_all(dir).map_err(|e| cannot("made", &e))?;
+    crate::key::make_folder(dir).map_err(|e| cannot("made", &e))?;
     let path = dir.join("rhiz.lock");
     let file = OpenOptions::new()
         .create(true)

@@ -146,3 +146,14 @@ fn a_configuration_that_cannot_be_used() {
     }
     assert!(!data.path().exists(), "nothing was made");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_new_data_directory_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let data = Data::new();
+    let server = data.serve();
+    let mode = fs::metadata(data.path()).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o700, "what is private is in the database: {mode:o}");
+    drop(server);
+}
