@@ -1,10 +1,12 @@
 //! What the graph costs, single-threaded, against the targets of the specification.
 //!
 //! `cargo bench -p rhiz-graph -- [paths] [apply] [scores] [updates] [predict] [otc] [epinions] [1m] [10m]`
-//! (everything but 10m without arguments).
+//! (everything but 10m without arguments). `emit=DIR` writes networks, pairs and our answers for
+//! `benches/peers/graph`, and measures nothing else.
 #![expect(clippy::print_stdout, reason = "a table is what it is for")]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 
+mod emit;
 mod networks;
 
 use networks::{Dice, Network, TODAY, entity};
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let emit = asked.iter().find_map(|a| a.strip_prefix("emit=")).map(str::to_owned);
     let wants = |what: &str| asked.is_empty() || asked.iter().any(|a| a == what);
     let sections = ["paths", "apply", "scores", "updates", "predict"];
     let any_section = !asked.iter().any(|a| sections.contains(&a.as_str()));
@@ -53,6 +56,11 @@ fn main() {
             memory.facts as f64 / memory.edges as f64,
             memory.derived as f64 / memory.edges as f64,
         );
+        if let Some(dir) = &emit {
+            let written = emit::emit(dir.as_ref(), name, &graph, &network);
+            written.unwrap_or_else(|e| panic!("{dir}: {e}"));
+            continue;
+        }
         if does("paths") {
             paths(&graph, &network, targets);
         }
