@@ -7,7 +7,7 @@
 
 use crate::derived::Derived;
 use crate::search::Pool;
-use crate::state::State;
+use crate::state::{Dirty, State};
 use crate::web::Web;
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
@@ -34,6 +34,29 @@ pub struct Graph {
     pub(crate) web: ArcSwap<Web>,
     pub(crate) pool: Pool,
     pub(crate) average: Mutex<Option<crate::stats::Average>>,
+}
+
+/// What changes may have altered. Nothing else is another answer than before, the network part of
+/// trust scores and what is asked of several people at once (paths, predictions) apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Affected {
+    /// Those who may exist or not, be dated, have an edge or a direct score other than before, in
+    /// the order of their numbers.
+    pub entities: Vec<EntityId>,
+    /// Relationships whose conviction, or who may know of it, may be another; in order. They may
+    /// be gone.
+    pub convictions: Vec<RecordKey>,
+}
+
+impl Affected {
+    fn new(pairs: &[(u32, u32)], mut people: Vec<u32>, mut convictions: Vec<RecordKey>) -> Self {
+        people.extend(pairs.iter().flat_map(|&(lo, hi)| [lo, hi]));
+        people.sort_unstable();
+        people.dedup();
+        convictions.sort_unstable();
+        convictions.dedup();
+        Self { entities: people.into_iter().map(EntityId).collect(), convictions }
+    }
 }
 
 /// What only the one who applies changes needs.
@@ -76,12 +99,12 @@ impl Graph {
         }
     }
 
-    /// Applies what one commit changed. For one caller at a time; readers go on meanwhile, and
-    /// see the changes of a large set in several steps.
-    pub fn apply(&self, set: &ChangeSet) {
+    /// Applies what one commit changed, and answers with what it may have altered. For one caller
+    /// at a time; readers go on meanwhile, and see the changes of a large set in several steps.
+    pub fn apply(&self, set: &ChangeSet) -> Affected {
         let mut writer = self.writer.lock();
         let web = self.web.load_full();
-        let mut dirty = Vec::new();
+        let mut dirty = Dirty::default();
         for changes in set.changes.chunks(CHANGES_PER_HOLD) {
             if changes.iter().all(|change| matches!(change, Change::Touched(_))) {
                 continue;
@@ -92,11 +115,15 @@ impl Graph {
             }
         }
         let version = web.version.max(set.seq);
+        let Dirty { mut pairs, people, convictions } = dirty;
+        pairs.sort_unstable();
+        pairs.dedup();
         let edits =
-            if dirty.is_empty() { Vec::new() } else { self.state.read().edits(&web, &mut dirty) };
+            if pairs.is_empty() { Vec::new() } else { self.state.read().edits(&web, &pairs) };
         let new = web.edited(version, &edits);
         drop(web);
         self.publish(&mut writer, new);
+        Affected::new(&pairs, people, convictions)
     }
 
     fn publish(&self, writer: &mut Writer, web: Web) {

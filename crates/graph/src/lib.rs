@@ -24,7 +24,7 @@ pub use conviction::{
     AttestationView, Conviction, ConvictionExplained, Factors, RelationshipView, Trend,
 };
 pub use explain::{Addend, Mover, TrustExplained};
-pub use graph::Graph;
+pub use graph::{Affected, Graph};
 pub use neighbours::{Neighbour, NeighbourQuery};
 pub use outlook::{AtRisk, Introduction};
 pub use predict::Prediction;

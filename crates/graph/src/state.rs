@@ -5,7 +5,9 @@ use crate::facts::{Facts, KNOWN, NONE, Statement};
 use crate::formula::Trust;
 use crate::predict::Learned;
 use crate::web::{CLOSED, Edge, Half, MAX_NODE, ODD, Odd, PairEdit, Web};
-use rhiz_domain::fact::{AttestationFact, Change, Consent, Day, EntityFact, RelationshipFact};
+use rhiz_domain::fact::{
+    AttestationFact, Change, Consent, Day, EntityFact, RecordKey, RelationshipFact,
+};
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -21,8 +23,16 @@ pub(crate) struct State {
     pub(crate) learned: Learned,
 }
 
-/// Pairs whose edge may have changed, by their people.
-pub(crate) type Dirty = Vec<(u32, u32)>;
+/// What changes have touched.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    /// Pairs whose edge may have changed, by their people. Whose tally has changed is in one.
+    pub(crate) pairs: Vec<(u32, u32)>,
+    /// People whose existence may have changed, or what dates them.
+    pub(crate) people: Vec<u32>,
+    /// Records whose conviction may have changed, or who may know of it.
+    pub(crate) convictions: Vec<RecordKey>,
+}
 
 impl State {
     pub(crate) fn new(day: Day) -> Self {
@@ -130,6 +140,7 @@ impl State {
         if !self.facts.matters(fact) {
             self.facts.set_entity(fact);
             self.recount_entity(id);
+            dirty.people.push(id);
             return;
         }
         let (pairs, made, about) = self
@@ -160,9 +171,7 @@ impl State {
             facts.set_entity(fact);
             None
         });
-        for id in named {
-            self.recount_entity(id);
-        }
+        self.recount_entities(&named, dirty);
         for voice in voices {
             self.recount_attestation(voice);
         }
@@ -196,9 +205,7 @@ impl State {
         }
         named.sort_unstable();
         named.dedup();
-        for id in named {
-            self.recount_entity(id);
-        }
+        self.recount_entities(&named, dirty);
         let key = new.map(|fact| fact.key).or_else(|| old.map(|s| self.facts.record(s).key()));
         if let Some(target) = key.and_then(|key| self.facts.find_target(key)) {
             for voice in self.facts.target(target).voices.clone() {
@@ -243,9 +250,7 @@ impl State {
         if let Some(slot) = placed {
             self.recount_attestation(slot);
         }
-        for id in named {
-            self.recount_entity(id);
-        }
+        self.recount_entities(&named, dirty);
     }
 
     /// Does a change that touches the records of `pairs` (and of the pair it returns, which may
@@ -264,7 +269,11 @@ impl State {
             let p = &facts.pairs[pair as usize];
             before.extend([p.lo, p.hi].map(|x| (x, derived.standing(x))));
             mutual.push(p.mutual);
+            // Who takes part has no voice, who is gone neither, and one record's rules govern
+            // the others.
+            dirty.convictions.extend(facts.records_of(pair).map(|s| facts.record(s).key()));
         }
+        dirty.convictions.extend(spoken_of.iter().map(|&slot| facts.record(slot).key()));
         // Several pairs can share a person: only now, with all old standings known, …
         for &pair in &pairs {
             derived.withdraw_trust(facts, pair);
@@ -290,6 +299,9 @@ impl State {
                 let made = facts.person(x).map_or(&[][..], |p| &p.made);
                 spoken_of.extend(made.iter().filter_map(|&a| {
                     let record = facts.target(facts.attestation(a).target).record;
+                    if record != NONE {
+                        dirty.convictions.push(facts.record(record).key());
+                    }
                     (record != NONE && facts.acquainted(x, record)).then_some(record)
                 }));
             }
@@ -325,19 +337,27 @@ impl State {
             }
             derived.enter_trust(facts, pair);
             let p = &facts.pairs[pair as usize];
-            dirty.push((p.lo, p.hi));
+            dirty.pairs.push((p.lo, p.hi));
         }
         for &pair in &pairs {
             for slot in facts.records_of(pair) {
                 derived.assess(facts, slot);
+                dirty.convictions.push(facts.record(slot).key());
             }
             derived.enter_trust(facts, pair);
             let p = &facts.pairs[pair as usize];
-            dirty.push((p.lo, p.hi));
+            dirty.pairs.push((p.lo, p.hi));
         }
         for &pair in &pairs {
             facts.drop_empty_pair(pair);
         }
+    }
+
+    fn recount_entities(&mut self, ids: &[u32], dirty: &mut Dirty) {
+        for &id in ids {
+            self.recount_entity(id);
+        }
+        dirty.people.extend(ids);
     }
 
     fn recount_entity(&mut self, id: u32) {
@@ -357,13 +377,11 @@ impl State {
     }
 
     /// The edges of dirty pairs that are not as the web has them.
-    pub(crate) fn edits(&self, web: &Web, dirty: &mut Dirty) -> Vec<PairEdit> {
-        dirty.sort_unstable();
-        dirty.dedup();
+    pub(crate) fn edits(&self, web: &Web, dirty: &[(u32, u32)]) -> Vec<PairEdit> {
         let mut statements = Vec::new();
         dirty
-            .drain(..)
-            .filter_map(|(lo, hi)| {
+            .iter()
+            .filter_map(|&(lo, hi)| {
                 let pair = self.facts.find_pair(lo, hi);
                 let new = pair.and_then(|p| edge(&self.facts, &self.derived, p, &mut statements));
                 (web.edge(lo, hi) != new).then_some(PairEdit { lo, hi, edge: new })

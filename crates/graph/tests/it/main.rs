@@ -1,6 +1,7 @@
 //! The graph against a second, slow reading of the rules, against exhaustive search, and against
 //! numbers worked out by hand.
 
+mod affected;
 mod applying;
 mod examples;
 mod exhaustive;
