@@ -61,6 +61,28 @@ impl TrustMetrics {
             recent_interactions: tally.interactions,
         }
     }
+
+    /// What they say of the entity's health.
+    #[must_use]
+    pub fn health(&self) -> TrustHealth {
+        let recommendations = [
+            (self.verified_relationship_count < 5, Recommendation::VerifyMore),
+            (self.relationship_count < 10, Recommendation::Expand),
+            (self.consistency < 0.6, Recommendation::InteractMore),
+            (self.reciprocity < 0.7, Recommendation::MakeMutual),
+        ];
+        TrustHealth {
+            level: TrustLevel::of(self.trust_score),
+            trust_score: self.trust_score,
+            network_size: self.network_size,
+            verified_ratio: self.verification_ratio,
+            recent_activity: self.recent_interactions,
+            recommendations: recommendations
+                .into_iter()
+                .filter_map(|(holds, what)| holds.then_some(what))
+                .collect(),
+        }
+    }
 }
 
 /// 0.7 direct + 0.3 network.
@@ -262,23 +284,6 @@ impl Graph {
     /// The health of an entity's trust; `None` when it does not exist for the public.
     #[must_use]
     pub fn trust_health(&self, id: EntityId) -> Option<TrustHealth> {
-        let m = self.trust_metrics(id)?;
-        let recommendations = [
-            (m.verified_relationship_count < 5, Recommendation::VerifyMore),
-            (m.relationship_count < 10, Recommendation::Expand),
-            (m.consistency < 0.6, Recommendation::InteractMore),
-            (m.reciprocity < 0.7, Recommendation::MakeMutual),
-        ];
-        Some(TrustHealth {
-            level: TrustLevel::of(m.trust_score),
-            trust_score: m.trust_score,
-            network_size: m.network_size,
-            verified_ratio: m.verification_ratio,
-            recent_activity: m.recent_interactions,
-            recommendations: recommendations
-                .into_iter()
-                .filter_map(|(holds, what)| holds.then_some(what))
-                .collect(),
-        })
+        self.trust_metrics(id).map(|metrics| metrics.health())
     }
 }

@@ -12,6 +12,7 @@ use crate::{
 use rhiz_cache::{CacheConfig, CacheService, RedisConfig, Tiers};
 use rhiz_domain::{
     Clock, Entropy,
+    cache::Invalidation,
     clock::{SystemClock, SystemEntropy},
     fact::day_of,
     store::{DeadFilter, DeadSelection, Store, StoreError},
@@ -95,6 +96,14 @@ impl Node {
     /// Opens the node's data, loads its graph, and makes what is needed to go on. Nothing works
     /// yet: [`Node::start`] sets the pipeline going.
     pub async fn open(config: Config) -> Result<Self, Failure> {
+        Self::open_telling(config, |cache| move |what: &Invalidation| cache.invalidate(what)).await
+    }
+
+    /// The same, where what has become invalid is told to somebody who may tell the cache.
+    pub(crate) async fn open_telling<T: FnMut(&Invalidation) + Send + 'static>(
+        config: Config,
+        teller: impl FnOnce(CacheService) -> T,
+    ) -> Result<Self, Failure> {
         let DatabaseUrl::Sqlite(path) = &config.database.url else {
             return Err(Failure::Config(
                 "DATABASE_URL: PostgreSQL is not built in yet; use sqlite:…".into(),
@@ -114,7 +123,7 @@ impl Node {
         let changes =
             store.changes().ok_or_else(|| Failure::failed("the store was opened twice"))?;
         let replica = Arc::new(
-            Replica::start(changes, Arc::clone(&graph), cache.clone(), Arc::clone(&clock))
+            Replica::start(changes, Arc::clone(&graph), teller(cache.clone()), Arc::clone(&clock))
                 .map_err(|e| Failure::failed(format!("cannot start a thread: {e}")))?,
         );
         let pipeline = Pipeline::new(

@@ -8,14 +8,14 @@
 //! A crash loses nothing of this: the graph is loaded from the store at the next start, and the
 //! cache of this process is gone with it.
 
+use crate::answers::kept;
 use async_trait::async_trait;
-use rhiz_cache::CacheService;
 use rhiz_domain::{
     Change, ChangeSet, Clock, Collection, EntityId,
     cache::{Invalidation, Target},
     store::ChangeReceiver,
 };
-use rhiz_graph::Graph;
+use rhiz_graph::{Affected, Graph};
 use rhiz_pipeline::{Applied, Downstream};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -34,29 +34,30 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Starts it. It ends when the store is closed.
+    /// Starts it; `tell` is told what has become invalid, once the graph holds the change. It ends
+    /// when the store is closed.
     pub fn start(
         changes: ChangeReceiver,
         graph: Arc<Graph>,
-        cache: CacheService,
+        mut tell: impl FnMut(&Invalidation) + Send + 'static,
         clock: Arc<dyn Clock>,
     ) -> std::io::Result<Self> {
-        let (tell, reached) =
+        let (reaches, reached) =
             watch::channel(Reached { change: graph.version(), ..Reached::default() });
         std::thread::Builder::new().name("replica".into()).spawn(move || {
             while let Ok(set) = changes.recv() {
                 let started = clock.elapsed();
                 let someone_returns = someone_returns(&graph, &set);
-                graph.apply(&set);
+                let affected = graph.apply(&set);
                 let applied = clock.elapsed();
-                let mut targets = targets(&graph, &set);
+                let mut targets = targets(&graph, &set, &affected);
                 if someone_returns {
                     // Any kept path may be the worse one now, and no tag of it tells.
                     targets.push(Target::Pattern("graph:path:*".into()));
                 }
-                cache.invalidate(&Invalidation { seq: set.seq, targets });
+                tell(&Invalidation { seq: set.seq, targets });
                 let cleared = clock.elapsed();
-                tell.send_replace(Reached {
+                reaches.send_replace(Reached {
                     change: set.seq,
                     graph: applied.saturating_sub(started),
                     cache: cleared.saturating_sub(applied),
@@ -94,10 +95,15 @@ fn someone_returns(graph: &Graph, set: &ChangeSet) -> bool {
     })
 }
 
-/// What a set of changes makes invalid: everything that was made from one of these people.
-fn targets(graph: &Graph, set: &ChangeSet) -> Vec<Target> {
-    let mut people: HashSet<EntityId> = HashSet::new();
-    let mut targets = Vec::new();
+/// Convictions named one by one in an invalidation; more of them are all of them. (Somebody who
+/// attested of thousands has another standing.)
+const MOST_CONVICTIONS: usize = 1000;
+
+/// What a set of changes makes invalid: what the graph says it may have altered, and what is made
+/// of the rows that the changes are of. Which tags answers carry: [`kept`].
+fn targets(graph: &Graph, set: &ChangeSet, affected: &Affected) -> Vec<Target> {
+    let mut people: HashSet<EntityId> = affected.entities.iter().copied().collect();
+    let mut identities: HashSet<EntityId> = HashSet::new();
     for change in &set.changes {
         match change {
             Change::Entity(fact) => {
@@ -112,22 +118,32 @@ fn targets(graph: &Graph, set: &ChangeSet) -> Vec<Target> {
             Change::RelationshipGone(key) | Change::AttestationGone(key) => {
                 people.insert(key.owner);
             }
+            // Of what the graph knows nothing of: a profile's text, an identity, a request.
             Change::Touched(id) => {
                 people.insert(*id);
+                identities.insert(*id);
             }
         }
-        if let Change::Attestation(fact) = change
-            && let Some(owner) = graph.did(fact.target.owner)
-        {
-            let uri = Collection::Relationship.uri(owner.as_str(), fact.target.rkey);
-            targets.push(Target::Tag(uri));
-        }
     }
-    targets.extend(
-        people
-            .into_iter()
-            .filter_map(|id| graph.did(id))
-            .map(|did| Target::Tag(did.as_str().to_owned())),
-    );
+    let named = |ids: HashSet<EntityId>, tag: fn(&str) -> String| {
+        let dids = ids.into_iter().filter_map(|id| graph.did(id));
+        dids.map(move |did| Target::Tag(tag(did.as_str())))
+    };
+    let mut targets: Vec<Target> = named(people, kept::of_person).collect();
+    targets.extend(named(identities, kept::identity));
+    if affected.convictions.len() > MOST_CONVICTIONS {
+        targets.extend(["conviction:*", "graph:neighbors:*"].map(|p| Target::Pattern(p.into())));
+        return targets;
+    }
+    let mut attested: HashSet<EntityId> = HashSet::new();
+    for &key in &affected.convictions {
+        if let Some(owner) = graph.did(key.owner) {
+            let uri = Collection::Relationship.uri(owner.as_str(), key.rkey);
+            targets.push(Target::Tag(kept::conviction(&uri)));
+        }
+        // One that is gone is nobody's edge any more: its people are among those affected.
+        attested.extend(graph.participants(key).into_iter().flatten());
+    }
+    targets.extend(named(attested, kept::attested));
     targets
 }

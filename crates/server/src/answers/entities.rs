@@ -1,8 +1,10 @@
 //! Who somebody is.
 
-use super::{Answers, NoAnswer};
+use super::{Answers, NoAnswer, kept};
+use rhiz_cache::{Computed, key::part};
 use rhiz_domain::{Collection, EntityId, Handle, Tid, store::EntityRow};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// An entity, as it is shown.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,17 +71,28 @@ const SCANS: usize = 8;
 
 impl Answers {
     /// An entity by DID or handle.
-    pub async fn entity(&self, actor: &str) -> Result<Entity, NoAnswer> {
+    pub async fn entity(&self, actor: &str, refresh: bool) -> Result<Arc<Entity>, NoAnswer> {
         let (_, did) = self.find(actor, "did").await?;
-        let row = self.node.store.entity(did.as_str()).await?;
-        row.map(Entity::from).ok_or_else(|| NoAnswer::UnknownEntity(actor.to_owned()))
+        let key = format!("entity:{}", part(did.as_str()));
+        let compute = || async {
+            let row = self.node.store.entity(did.as_str()).await?;
+            // The graph may know of somebody an instant longer than the store.
+            let row = row.ok_or_else(|| NoAnswer::UnknownEntity(actor.to_owned()))?;
+            let tag = kept::of_person(did.as_str());
+            Ok(Computed::new(Entity::from(row)).tags([tag]).ttl(kept::ENTITY))
+        };
+        self.kept(&key, refresh, compute).await
     }
 
     /// An entity by handle alone.
-    pub async fn entity_by_handle(&self, handle: &str) -> Result<Entity, NoAnswer> {
+    pub async fn entity_by_handle(
+        &self,
+        handle: &str,
+        refresh: bool,
+    ) -> Result<Arc<Entity>, NoAnswer> {
         let handle = Handle::parse(handle.trim_start_matches('@'))
             .map_err(|e| NoAnswer::invalid("handle", e.to_string()))?;
-        self.entity(handle.as_str()).await
+        self.entity(handle.as_str(), refresh).await
     }
 
     /// Entities whose name, handle or DID matches; all of them without `query`.

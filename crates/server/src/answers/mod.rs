@@ -4,7 +4,9 @@
 //! is for the network loses its texts; what is anonymous is nobody's hop or neighbour (the graph
 //! sees to that).
 
+mod convictions;
 mod entities;
+pub(crate) mod kept;
 mod neighbours;
 mod network;
 mod outlook;
@@ -13,7 +15,7 @@ mod relationships;
 mod trust;
 
 pub use entities::Entity;
-pub use neighbours::NeighboursQuestion;
+pub use neighbours::{NeighbourAnswer, NeighboursQuestion};
 pub use paths::{Algorithm, HopAnswer, PathAnswer, PathQuestion, Relaxed};
 pub use relationships::RelationshipAnswer;
 

@@ -1,19 +1,12 @@
 //! How two people are connected.
 
-use super::{Answers, NoAnswer};
-use rhiz_cache::{Call, Computed, key::part};
+use super::{Answers, NoAnswer, kept};
+use rhiz_cache::{Computed, key::part};
 use rhiz_domain::{AtUri, Collection, Did, EntityId, RecordKey, fact::Consent};
 use rhiz_graph::{Path, PathError, PathQuery};
 use serde::{Deserialize, Serialize};
-use std::{fmt::Write, time::Duration};
 
 pub use rhiz_graph::Algorithm;
-
-/// Time to live of a path found; a better one may have appeared meanwhile.
-const FOUND: Duration = Duration::from_secs(3600);
-
-/// Time to live of "there is none".
-const NONE: Duration = Duration::from_secs(10);
 
 /// A question for paths, as its author put it.
 #[derive(Debug, Clone)]
@@ -101,21 +94,11 @@ impl Answers {
         let query = self.path_query(&question, from, to)?;
         let key = key(&query, &from_did, &to_did, self.as_of().day, &question.exclude);
         let compute = || self.find_paths(query.clone(), [from_did.clone(), to_did.clone()]);
-        // A question with so many filters that it is no key is answered without the cache.
-        let kept = if rhiz_cache::key::check_key(&key).is_ok() {
-            let call = Call::EVENTUAL.refresh(question.refresh);
-            let kept = self
-                .node
-                .cache
-                .get_or_compute_if(&key, call, |kept| self.still_holds(kept), compute)
-                .await?;
-            (*kept).clone()
-        } else {
-            compute().await?.value
-        };
-        match kept {
-            Kept::Found(paths) => Ok(Paths { from: from_did, to: to_did, paths }),
-            Kept::None(relaxed) => Err(NoAnswer::NoPath(relaxed)),
+        let valid = |kept: &Kept| self.still_holds(kept);
+        let kept = self.kept_if(&key, question.refresh, valid, compute).await?;
+        match &*kept {
+            Kept::Found(paths) => Ok(Paths { from: from_did, to: to_did, paths: paths.clone() }),
+            Kept::None(relaxed) => Err(NoAnswer::NoPath(*relaxed)),
         }
     }
 
@@ -181,7 +164,7 @@ impl Answers {
     ) -> Result<Computed<Kept>, NoAnswer> {
         let limit = self.node.config.graph.time_limit;
         let answers = self.clone();
-        let found = self.compute(move |node| {
+        let search = self.compute(move |node| {
             let started = node.clock.elapsed();
             let mut go_on = || node.clock.elapsed().saturating_sub(started) < limit;
             match node.graph.find_paths(&query, &mut go_on) {
@@ -203,16 +186,17 @@ impl Answers {
                 }
             }
         });
-        let kept = found.await??;
-        let mut tags: Vec<String> = ends.iter().map(|d| d.as_str().to_owned()).collect();
-        Ok(match &kept {
+        let found = search.await??;
+        let mut tags: Vec<String> = ends.iter().map(|d| kept::of_person(d.as_str())).collect();
+        Ok(match &found {
             Kept::Found(paths) => {
-                tags.extend(paths.iter().flat_map(|p| &p.hops).map(|hop| hop.to.clone()));
+                let people = paths.iter().flat_map(|p| &p.hops).map(|hop| kept::of_person(&hop.to));
+                tags.extend(people);
                 tags.sort_unstable();
                 tags.dedup();
-                Computed::new(kept).tags(tags).ttl(FOUND)
+                Computed::new(found).tags(tags).ttl(kept::PATH)
             }
-            Kept::None(_) => Computed::new(kept).tags(tags).ttl(NONE).none(),
+            Kept::None(_) => Computed::new(found).tags(tags).ttl(kept::NONE).none(),
         })
     }
 
@@ -265,20 +249,8 @@ fn key(q: &PathQuery, from: &Did, to: &Did, day: i32, exclude: &[String]) -> Str
         q.algorithm
     );
     if let Some(kinds) = &q.kinds {
-        add(&mut key, "type", kinds);
+        kept::list(&mut key, "type", kinds);
     }
-    add(&mut key, "without", exclude);
+    kept::list(&mut key, "without", exclude);
     key
-}
-
-/// A list as a part of a key: in order, without repetition, no item able to pass for another part.
-fn add(key: &mut String, name: &str, items: &[String]) {
-    let mut items: Vec<&String> = items.iter().collect();
-    items.sort_unstable();
-    items.dedup();
-    // Writing to a String cannot fail.
-    let _ = write!(key, ":{name}[{}]", items.len());
-    for item in items {
-        let _ = write!(key, ":{}", part(&item.replace(':', "%3A")));
-    }
 }

@@ -1,8 +1,8 @@
-//! One relationship, and what the network says of it.
+//! One relationship, and what is attested of it.
 
 use super::{Answers, NoAnswer};
 use rhiz_domain::{Collection, EntityId, RecordKey, fact::Visibility, store::RecordRow};
-use rhiz_graph::{AttestationView, Conviction, RelationshipView};
+use rhiz_graph::{AttestationView, RelationshipView};
 use serde_json::Value;
 
 /// A relationship, as it is shown to one viewer.
@@ -135,16 +135,6 @@ impl Answers {
         let key = self.relationship_key(uri)?;
         let row = self.node.store.record(key.owner, Collection::Relationship, key.rkey).await?;
         Ok(row.map(|row| row.cid).filter(|cid| !cid.is_empty()))
-    }
-
-    /// What the network says of a relationship.
-    pub fn conviction(
-        &self,
-        uri: &str,
-        viewer: Option<EntityId>,
-    ) -> Result<(String, Conviction), NoAnswer> {
-        let (key, view, _) = self.seen(uri, viewer)?;
-        Ok((self.relationship_uri(key), view.conviction))
     }
 
     /// Every live attestation on a relationship, newest first, that `keep` wants; from `skip` on,

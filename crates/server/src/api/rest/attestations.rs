@@ -75,7 +75,7 @@ pub(super) async fn attest(
         },
     };
     // A target that is not known yet has no conviction; the attestation waits for it.
-    let conviction = app.answers.conviction(&request.target_uri, None).ok();
+    let conviction = app.answers.conviction(&request.target_uri, None, false).await.ok();
     let body = json!({
         "status": status,
         "attestation_uri": request.uri,

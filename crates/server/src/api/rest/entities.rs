@@ -51,18 +51,26 @@ pub(super) async fn search(
     }))
 }
 
+#[derive(Debug, Deserialize)]
+pub(super) struct OneQuery {
+    #[serde(default)]
+    refresh: bool,
+}
+
 /// By DID (a handle is taken too).
 pub(super) async fn entity(
     State(app): State<Arc<App>>,
     Path(did): Path<String>,
-) -> Result<Json<Entity>, Problem> {
-    Ok(Json(app.answers.entity(&did).await?))
+    Params(query): Params<OneQuery>,
+) -> Result<Json<Arc<Entity>>, Problem> {
+    Ok(Json(app.answers.entity(&did, query.refresh).await?))
 }
 
 /// By handle.
 pub(super) async fn by_handle(
     State(app): State<Arc<App>>,
     Path(handle): Path<String>,
-) -> Result<Json<Entity>, Problem> {
-    Ok(Json(app.answers.entity_by_handle(&handle).await?))
+    Params(query): Params<OneQuery>,
+) -> Result<Json<Arc<Entity>>, Problem> {
+    Ok(Json(app.answers.entity_by_handle(&handle, query.refresh).await?))
 }

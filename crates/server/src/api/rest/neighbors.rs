@@ -23,24 +23,26 @@ pub(super) struct Query {
     kind: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
+    #[serde(default)]
+    refresh: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct Neighbor {
-    entity_id: String,
-    relationship_id: String,
+struct Neighbor<'a> {
+    entity_id: &'a str,
+    relationship_id: &'a str,
     strength: f64,
     trust: f64,
     #[serde(rename = "type")]
-    kind: String,
+    kind: &'a str,
     mutual: bool,
     conviction: u8,
 }
 
 #[derive(Debug, Serialize)]
-struct Answer {
+struct Answer<'a> {
     entity_did: String,
-    neighbors: Vec<Neighbor>,
+    neighbors: Vec<Neighbor<'a>>,
     count: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
@@ -56,7 +58,7 @@ pub(super) async fn neighbors(
     let tag = Tag::now(&app);
     // The tag is of the whole graph: who is not there has not stayed the same.
     app.answers.find(&of, "did").await?;
-    if let Some(unchanged) = tag.unchanged(&headers) {
+    if let Some(unchanged) = tag.unchanged(&headers).filter(|_| !query.refresh) {
         return Ok(unchanged);
     }
     let after = match &query.cursor {
@@ -66,7 +68,7 @@ pub(super) async fn neighbors(
             Some((trust, Did::parse(&did).map_err(|_| cursor())?))
         }
     };
-    let page = app
+    let (of, page) = app
         .answers
         .neighbours(NeighboursQuestion {
             of,
@@ -74,25 +76,26 @@ pub(super) async fn neighbors(
             kinds: query.kind.map(|kinds| kinds.split(',').map(str::to_owned).collect()),
             limit: page_size(query.limit, 50, 100)?,
             after,
+            refresh: query.refresh,
         })
         .await?;
-    let neighbors: Vec<Neighbor> = page
+    let neighbors: Vec<Neighbor<'_>> = page
         .neighbours
-        .into_iter()
-        .map(|(n, uri)| Neighbor {
-            entity_id: n.did.to_string(),
-            relationship_id: uri,
+        .iter()
+        .map(|n| Neighbor {
+            entity_id: &n.did,
+            relationship_id: &n.relationship_uri,
             strength: fraction(n.strength),
             trust: n.trust,
-            kind: n.kind.to_string(),
+            kind: &n.kind,
             mutual: n.mutual,
-            conviction: n.conviction.score,
+            conviction: n.conviction,
         })
         .collect();
     Ok(tag.json(Answer {
-        entity_did: page.of.to_string(),
+        entity_did: of.to_string(),
         count: neighbors.len(),
         neighbors,
-        cursor: page.next.map(|(trust, did)| Cursor(trust, did.to_string()).write()),
+        cursor: page.next().map(|(trust, did)| Cursor(trust, did.to_owned()).write()),
     }))
 }

@@ -7,6 +7,7 @@ use crate::api::{
     problem::Problem,
 };
 use axum::{extract::State, http::HeaderMap, response::Response};
+use jiff::Timestamp;
 use rhiz_graph::{Recommendation, TrustExplained, TrustMetrics};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,9 +17,11 @@ use std::sync::Arc;
 pub(super) struct Query {
     #[serde(default)]
     explain: bool,
+    #[serde(default)]
+    refresh: bool,
 }
 
-fn shown(app: &App, did: &str, m: &TrustMetrics) -> Value {
+fn shown(did: &str, m: &TrustMetrics, at: Timestamp) -> Value {
     json!({
         "entity_id": did,
         "trust_score": m.trust_score,
@@ -30,7 +33,7 @@ fn shown(app: &App, did: &str, m: &TrustMetrics) -> Value {
         "standing": m.standing,
         "relationship_count": m.relationship_count,
         "verified_relationship_count": m.verified_relationship_count,
-        "last_calculated": app.node.clock.now(),
+        "last_calculated": at,
     })
 }
 
@@ -77,17 +80,18 @@ pub(super) async fn metrics(
     let tag = Tag::now(&app);
     // The tag is of the whole graph: who is not there has not stayed the same.
     app.answers.find(&did, "did").await?;
-    if let Some(unchanged) = tag.unchanged(&headers) {
+    if let Some(unchanged) = tag.unchanged(&headers).filter(|_| !query.refresh) {
         return Ok(unchanged);
     }
     if query.explain {
+        let now = app.node.clock.now();
         let (did, e) = app.answers.explain(&did, None).await?;
-        let mut answer = shown(&app, did.as_str(), &e.metrics);
+        let mut answer = shown(did.as_str(), &e.metrics, now);
         answer["explanation"] = explained(&app, &e);
         return Ok(tag.json(answer));
     }
-    let (did, metrics) = app.answers.trust_metrics(&did).await?;
-    Ok(tag.json(shown(&app, did.as_str(), &metrics)))
+    let (did, answer) = app.answers.trust_metrics(&did, query.refresh).await?;
+    Ok(tag.json(shown(did.as_str(), &answer.metrics, answer.at)))
 }
 
 fn sentence(recommendation: Recommendation) -> &'static str {
@@ -105,19 +109,26 @@ fn sentence(recommendation: Recommendation) -> &'static str {
     }
 }
 
+#[derive(Debug, Deserialize)]
+pub(super) struct HealthQuery {
+    #[serde(default)]
+    refresh: bool,
+}
+
 /// How an entity's trust is doing, and what would do it good.
 pub(super) async fn health(
     State(app): State<Arc<App>>,
     Path(did): Path<String>,
+    Params(query): Params<HealthQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let tag = Tag::now(&app);
     // The tag is of the whole graph: who is not there has not stayed the same.
     app.answers.find(&did, "did").await?;
-    if let Some(unchanged) = tag.unchanged(&headers) {
+    if let Some(unchanged) = tag.unchanged(&headers).filter(|_| !query.refresh) {
         return Ok(unchanged);
     }
-    let (did, h) = app.answers.trust_health(&did).await?;
+    let (did, h) = app.answers.trust_health(&did, query.refresh).await?;
     let recommendations: Vec<_> = h.recommendations.iter().map(|r| sentence(*r)).collect();
     Ok(tag.json(json!({
         "entity_id": did,

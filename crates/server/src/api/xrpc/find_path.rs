@@ -18,8 +18,16 @@ struct Answer {
     paths: Vec<PathView>,
 }
 
-const KNOWN: [&str; 7] =
-    ["from", "to", "maxHops", "minStrength", "relationshipTypes", "excludeDids", "limit"];
+const KNOWN: [&str; 8] = [
+    "from",
+    "to",
+    "maxHops",
+    "minStrength",
+    "relationshipTypes",
+    "excludeDids",
+    "limit",
+    "refresh",
+];
 
 /// The strongest paths between two, strongest first; none is an empty list.
 pub(super) async fn find_path(
@@ -28,6 +36,7 @@ pub(super) async fn find_path(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let params = Params::read(&uri, &KNOWN)?;
+    let refresh = params.flag("refresh")?;
     // The lexicon's defaults, not the configured ones: who reads it has to get what it says.
     let question = PathQuestion {
         from: params.required("from")?.to_owned(),
@@ -38,10 +47,10 @@ pub(super) async fn find_path(
         exclude: params.dids("excludeDids")?,
         algorithm: Algorithm::Strongest,
         k: params.integer("limit", 1..=10, 3)?.into(),
-        refresh: false,
+        refresh,
     };
     let tag = Tag::now(&app);
-    if let Some(unchanged) = tag.unchanged(&headers) {
+    if let Some(unchanged) = tag.unchanged(&headers).filter(|_| !refresh) {
         return Ok(unchanged);
     }
     let found = match app.answers.paths(question).await {

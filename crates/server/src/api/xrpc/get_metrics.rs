@@ -33,12 +33,14 @@ pub(super) async fn get_metrics(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let of = Params::read(&uri, &["did"])?.did("did")?;
+    let params = Params::read(&uri, &["did", "refresh"])?;
+    let (of, refresh) = (params.did("did")?, params.flag("refresh")?);
     let tag = Tag::now(&app);
-    if let Some(unchanged) = tag.unchanged(&headers) {
+    if let Some(unchanged) = tag.unchanged(&headers).filter(|_| !refresh) {
         return Ok(unchanged);
     }
-    let (did, m) = app.answers.trust_metrics(of.as_str()).await?;
+    let (did, answer) = app.answers.trust_metrics(of.as_str(), refresh).await?;
+    let m = &answer.metrics;
     Ok(tag.json(Answer {
         did: did.to_string(),
         trust_score: percent(m.trust_score),
@@ -50,6 +52,6 @@ pub(super) async fn get_metrics(
         standing: percent(m.standing),
         relationship_count: m.relationship_count,
         verified_relationship_count: m.verified_relationship_count,
-        last_calculated: format_datetime(app.node.clock.now()),
+        last_calculated: format_datetime(answer.at),
     }))
 }

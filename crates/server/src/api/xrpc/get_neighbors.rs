@@ -2,7 +2,7 @@
 
 use super::{error::Error, params::Params, views::EntityView};
 use crate::{
-    answers::NeighboursQuestion,
+    answers::{NeighbourAnswer, NeighboursQuestion},
     api::{
         App,
         etag::Tag,
@@ -43,7 +43,7 @@ pub(super) async fn get_neighbors(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let known = ["did", "minStrength", "relationshipTypes", "limit", "cursor"];
+    let known = ["did", "minStrength", "relationshipTypes", "limit", "cursor", "refresh"];
     let params = Params::read(&uri, &known)?;
     let after = match params.optional("cursor")? {
         None => None,
@@ -52,36 +52,38 @@ pub(super) async fn get_neighbors(
             Some((trust, Did::parse(&did).map_err(|_| cursor())?))
         }
     };
+    let refresh = params.flag("refresh")?;
     let question = NeighboursQuestion {
         of: params.did("did")?.to_string(),
         min_strength: f64::from(params.integer("minStrength", 0..=100, 0)?) / 100.0,
         kinds: params.types("relationshipTypes")?,
         limit: params.integer("limit", 1..=100, 50)?.into(),
         after,
+        refresh,
     };
     let tag = Tag::now(&app);
-    if let Some(unchanged) = tag.unchanged(&headers) {
+    if let Some(unchanged) = tag.unchanged(&headers).filter(|_| !refresh) {
         return Ok(unchanged);
     }
-    let page = app.answers.neighbours(question).await?;
-    let ids: Vec<_> = page.neighbours.iter().map(|(n, _)| n.id).collect();
+    let (_, page) = app.answers.neighbours(question).await?;
+    let ids: Vec<_> = page.neighbours.iter().map(NeighbourAnswer::id).collect();
     let entities = app.answers.by_number(&ids).await?;
     let mut entities: HashMap<String, _> =
         entities.into_iter().map(|e| (e.did.clone(), e)).collect();
     let mut neighbors = Vec::with_capacity(page.neighbours.len());
-    for (neighbour, relationship_uri) in page.neighbours {
+    for neighbour in &page.neighbours {
         // Who is in the graph is in the store.
-        let Some(entity) = entities.remove(neighbour.did.as_str()) else { continue };
+        let Some(entity) = entities.remove(&neighbour.did) else { continue };
         neighbors.push(NeighborView {
             entity: entity.into(),
-            relationship_cid: app.answers.relationship_cid(&relationship_uri).await?,
-            relationship_uri,
+            relationship_cid: app.answers.relationship_cid(&neighbour.relationship_uri).await?,
+            relationship_uri: neighbour.relationship_uri.clone(),
             strength: neighbour.strength,
-            kind: neighbour.kind,
+            kind: Arc::clone(&neighbour.kind),
         });
     }
     Ok(tag.json(Answer {
         neighbors,
-        cursor: page.next.map(|(trust, did)| Cursor(trust, did.to_string()).write()),
+        cursor: page.next().map(|(trust, did)| Cursor(trust, did.to_owned()).write()),
     }))
 }

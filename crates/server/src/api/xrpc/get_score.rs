@@ -22,11 +22,11 @@ pub(super) async fn get_score(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let params = Params::read(&uri, &["uri"])?;
-    let of = params.required("uri")?;
+    let params = Params::read(&uri, &["uri", "refresh"])?;
+    let (of, refresh) = (params.required("uri")?, params.flag("refresh")?);
     let tag = Tag::now(&app);
-    let (uri, conviction) = app.answers.conviction(of, None)?;
-    if let Some(unchanged) = tag.unchanged(&headers) {
+    let (uri, conviction) = app.answers.conviction(of, None, refresh).await?;
+    if let Some(unchanged) = tag.unchanged(&headers).filter(|_| !refresh) {
         return Ok(unchanged);
     }
     Ok(tag.json(Answer { uri, conviction: (&conviction).into() }))

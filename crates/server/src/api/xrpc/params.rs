@@ -62,6 +62,11 @@ impl Params {
         })
     }
 
+    /// True or false; false when it is not given.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Error> {
+        Ok(self.word(name, &[("true", true), ("false", false)])?.unwrap_or(false))
+    }
+
     /// One of a few words.
     pub(super) fn word<T: Copy>(
         &self,

@@ -8,6 +8,7 @@ use serde_json::Value;
 fn sample(world: &World, schema: &Value) -> String {
     match schema["type"].as_str().unwrap() {
         "integer" => schema["maximum"].to_string(),
+        "boolean" => "true".into(),
         "array" => sample(world, &schema["items"]),
         _ => match schema["format"].as_str() {
             Some("did" | "at-identifier") => "did:plc:alice".into(),
@@ -29,6 +30,7 @@ fn bad_samples(schema: &Value) -> Vec<String> {
             bad.extend([below.to_string(), above.to_string(), "9".repeat(40)]);
             bad
         }
+        "boolean" => ["", "1", "yes", "True", "null"].map(str::to_owned).into(),
         "array" => bad_samples(&schema["items"]),
         _ if schema["enum"].is_array() => vec!["other".into(), String::new()],
         _ if schema["format"].is_string() => {
@@ -112,7 +114,7 @@ fn defaults_are_those_of_the_lexicons() {
             query.push_str(&format!("&{name}={value}"));
         }
         let mut full = query.clone();
-        for (name, schema) in properties.iter().filter(|(_, s)| s["default"].is_number()) {
+        for (name, schema) in properties.iter().filter(|(_, s)| !s["default"].is_null()) {
             full.push_str(&format!("&{name}={}", schema["default"]));
         }
         let (mut a, mut b) = (world.good(method, &query), world.good(method, &full));
