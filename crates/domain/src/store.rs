@@ -11,14 +11,14 @@
 //!   the two statements leaves the event waiting and the index untouched.
 
 use crate::{
-    ChangeSet, Collection, Did, Effect, EntityId, Event, EventId, EventType, Origin, Priority,
-    Stage, Tid,
+    ChangeSet, Collection, Did, Effect, EntityId, Event, EventId, EventType, Origin, Pause, Paused,
+    Priority, Stage, Tid,
     fact::{AttestationFact, EntityFact, RelationshipFact},
     records::EntityType,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Why a store could not do it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -42,6 +42,9 @@ pub enum StoreError {
     /// The store is closing.
     #[error("the store is closed")]
     Closed,
+    /// The lease under which it was to be done had run out: the event is in other hands.
+    #[error("the lease has run out, and the event is in other hands")]
+    Fenced,
 }
 
 /// Why events were not accepted. Nothing of the intake is stored then.
@@ -125,10 +128,14 @@ pub struct Depths {
     pub in_hand: usize,
     /// The payloads of both together, bytes.
     pub bytes: usize,
-    /// Waiting for a retry.
+    /// Waiting for a retry. Takes no part of the capacity, as what follows here.
     pub scheduled: usize,
-    /// Accept time of the oldest one that is ready, if any.
-    pub oldest: Option<Timestamp>,
+    /// Under a lease.
+    pub leased: usize,
+    /// Of types whose work is paused.
+    pub paused: usize,
+    /// Accept time of the oldest one that is ready, by priority.
+    pub fronts: [Option<Timestamp>; 4],
 }
 
 impl Depths {
@@ -136,6 +143,12 @@ impl Depths {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.claimable.iter().sum::<usize>() + self.in_hand
+    }
+
+    /// Accept time of the oldest one that is ready, if any.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.fronts.into_iter().flatten().min()
     }
 }
 
@@ -186,11 +199,14 @@ pub trait Claimed: Send {
     /// What was claimed, highest priority first.
     fn events(&self) -> &[Arc<Event>];
 
-    /// How often the server died while its event was in hand alone, after an unclean stop: that is
-    /// how an event that kills the server is found. 0 for a claim of several.
-    fn crashes(&self) -> u32 {
-        0
-    }
+    /// How often the `index`-th event was in hand and never came back: the server died while it
+    /// was in hand alone (that is how an event that kills the server is found), or its lease ran
+    /// out.
+    fn crashes(&self, index: usize) -> u32;
+
+    /// Takes the `index`-th event out of the claim and under a lease, for work that waits on the
+    /// network. `None` when it is settled or leased already.
+    fn lease(&mut self, index: usize) -> Option<Box<dyn Leased>>;
 
     /// Carries out the verdicts, all of them or none, in one transaction with the removal from the
     /// journal. Answers with the number of the last change of that commit (changes come out of
@@ -199,6 +215,35 @@ pub trait Claimed: Send {
     /// May be called again for the rest; an event that is settled is not settled again.
     async fn settle(&mut self, settlements: Vec<Settlement>) -> Result<u64, SettleError>;
 }
+
+/// One event in the hands of work that waits on the network. It holds no transaction; dropped
+/// before it is settled, the event is ready again.
+///
+/// Law: a lease without a beat for [`LEASE_STALE`] has run out. The event is then ready again, one
+/// more time counted that it did not come back, and nothing that its old holder does counts: every
+/// later lease has a greater token, and an older one is refused ([`StoreError::Fenced`]). Example:
+/// a holder sleeps 20 s between its answer and its settlement; meanwhile another has settled the
+/// event; the first one's settlement changes nothing.
+#[async_trait]
+pub trait Leased: Send {
+    /// The event.
+    fn event(&self) -> &Arc<Event>;
+
+    /// The fencing token, greater than that of every lease before.
+    fn token(&self) -> u64;
+
+    /// Says that the work goes on; to be said every [`LEASE_BEAT`].
+    async fn beat(&mut self) -> Result<(), StoreError>;
+
+    /// Carries out the verdict, as [`Claimed::settle`]; the index plays no part.
+    async fn settle(&mut self, settlement: Settlement) -> Result<u64, SettleError>;
+}
+
+/// How often the holder of a lease says that it lives.
+pub const LEASE_BEAT: Duration = Duration::from_secs(5);
+
+/// Without a beat for so long a lease has run out.
+pub const LEASE_STALE: Duration = Duration::from_secs(15);
 
 /// A durable queue of events, by priority.
 #[async_trait]
@@ -209,11 +254,19 @@ pub trait Journal: Send + Sync + 'static {
     /// Claims up to `quota` events, oldest first within a priority. `None` when there are none.
     async fn claim(&self, quota: Quota) -> Result<Option<Box<dyn Claimed>>, StoreError>;
 
-    /// Makes scheduled events whose time has come ready, and answers with the next time one will.
+    /// Makes ready what is scheduled and due, and what is under a lease that has run out. Answers
+    /// with the next time that something scheduled will be due.
     async fn wake(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
     /// Waits until there may be something to claim.
     async fn ready(&self);
+
+    /// Pauses or resumes, with an audit row; on disk when it answers. What is in hand goes on.
+    /// Answers with all that stands still from now on.
+    async fn pause(&self, pause: Pause, by: &str) -> Result<Paused, StoreError>;
+
+    /// What stands still, from memory.
+    fn paused(&self) -> Paused;
 
     /// What waits, from memory.
     fn depths(&self) -> Depths;
@@ -343,7 +396,7 @@ pub struct Moved {
 pub struct AuditRow {
     /// When.
     pub at: Timestamp,
-    /// `replay` or `discard`.
+    /// `replay`, `discard`, `pause` or `resume`.
     pub action: String,
     /// Who, as far as that is known.
     pub by: String,

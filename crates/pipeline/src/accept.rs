@@ -3,9 +3,14 @@
 //! Law: an answer that says "accepted" is given after the event is on disk. A submission is
 //! accepted as a whole or not at all.
 
-use crate::{Ended, Pipeline, Shared, gate::Refused};
+use crate::{
+    Ended, Pipeline, Shared,
+    gate::Refused,
+    live::{Notice, Step},
+};
+use jiff::Timestamp;
 use rhiz_domain::{
-    Did, Event, EventId, EventType, Invalid, Origin, Priority, payload,
+    Did, Event, EventId, EventType, EventTypes, Invalid, Origin, Priority, payload,
     store::{AppendError, Intake, Receipt, StoreError},
 };
 use serde_json::{Value, value::RawValue};
@@ -47,6 +52,9 @@ pub enum SubmitError {
     /// There is no room at the moment.
     #[error("Event pipeline backpressure active")]
     Backpressure,
+    /// An operator has paused the intake of this type.
+    #[error("the intake of {0} is paused")]
+    Paused(EventType),
     /// It is more than will ever fit.
     #[error("it is more than the pipeline may hold at all: send it in smaller parts")]
     TooMuch,
@@ -98,6 +106,22 @@ impl Drop for Waiter<'_> {
     }
 }
 
+/// What is told of events once they are accepted.
+fn notices(events: &[Event], now: Timestamp) -> Vec<Notice> {
+    events.iter().map(|event| Notice::new(Step::Accepted, event, now)).collect()
+}
+
+impl Shared {
+    /// Tells of what was accepted; of a duplicate it was told before.
+    fn tell(&self, notices: Option<Vec<Notice>>, receipts: &[Receipt]) {
+        for (notice, receipt) in notices.into_iter().flatten().zip(receipts) {
+            if *receipt == Receipt::Accepted {
+                self.live.tell(notice);
+            }
+        }
+    }
+}
+
 impl Pipeline {
     /// Accepts events, all of them or none; answers in their order once they are on disk.
     pub async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<Accepted>, SubmitError> {
@@ -106,6 +130,10 @@ impl Pipeline {
             return Err(SubmitError::Draining);
         }
         let started = shared.clock.elapsed();
+        let paused = shared.journal.paused().intake;
+        if let Some(submission) = submissions.iter().find(|s| paused.contains(s.event_type)) {
+            return Err(SubmitError::Paused(submission.event_type));
+        }
         let mut counts = [0; 4];
         let mut bytes = 0;
         let mut events = Vec::with_capacity(submissions.len());
@@ -123,12 +151,15 @@ impl Pipeline {
             Refused::Full => SubmitError::Backpressure,
             Refused::TooMuch => SubmitError::TooMuch,
         })?;
+        // Whoever listens is told once it is accepted, and by then the events are the journal's.
+        let heard = shared.live.heard().then(|| notices(&events, shared.clock.now()));
         let intake = Intake { events, ..Intake::default() };
         let receipts = shared.journal.append(intake).await.map_err(|e| match e {
             AppendError::Conflict { index } => SubmitError::Conflict { index },
             AppendError::Store(e) => SubmitError::Store(e),
         })?;
         drop(entering);
+        shared.tell(heard, &receipts);
         let accepted = receipts.iter().filter(|r| **r == Receipt::Accepted).count();
         shared.metrics.accepted(accepted, shared.clock.elapsed().saturating_sub(started));
         Ok(ids
@@ -162,26 +193,31 @@ impl Pipeline {
     }
 
     /// Takes what a source read, with the cursor behind it. Never refuses: waits until there is
-    /// room, so that the source's reader stops reading. Answers how many events were new.
+    /// room, and while all intake is paused, so that the source's reader stops reading. (What is
+    /// paused of some types only is taken: a source has one cursor for all of them.) Answers how
+    /// many events were new.
     pub async fn take_in(&self, intake: Intake) -> Result<usize, StoreError> {
         let shared = &self.shared;
         let events = intake.events.len();
         let bytes = intake.events.iter().map(|e| e.payload.get().len()).sum();
         let mut stop = shared.stop.subscribe();
-        tokio::select! {
+        let depths = || shared.journal.depths();
+        let still = || shared.journal.paused().intake == EventTypes::all();
+        let entering = tokio::select! {
             // Who stops makes no room any more.
             _ = stop.wait_for(|stop| *stop) => return Err(StoreError::Closed),
-            () = shared.gate.room(|| shared.journal.depths(), events) => {}
-        }
+            entering = shared.gate.enter_in_turn(events, bytes, depths, still) => entering,
+        };
         if shared.draining.load(Ordering::Acquire) {
             return Err(StoreError::Closed);
         }
-        let entering = shared.gate.enter_anyway(events, bytes);
         let started = shared.clock.elapsed();
+        let heard = shared.live.heard().then(|| notices(&intake.events, shared.clock.now()));
         let result = shared.journal.append(intake).await;
         drop(entering);
         match result {
             Ok(receipts) => {
+                shared.tell(heard, &receipts);
                 let new = receipts.iter().filter(|r| **r == Receipt::Accepted).count();
                 shared.metrics.accepted(new, shared.clock.elapsed().saturating_sub(started));
                 Ok(new)

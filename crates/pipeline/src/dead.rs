@@ -19,9 +19,11 @@ impl Pipeline {
         let shared = &self.shared;
         let mut all = Moved::default();
         loop {
-            shared.gate.room(|| shared.journal.depths(), STEP).await;
+            let depths = || shared.journal.depths();
+            let entering = shared.gate.enter_in_turn(STEP, 0, depths, || false).await;
             let started = shared.clock.elapsed();
             let step = shared.journal.replay(which, STEP, by).await?;
+            drop(entering);
             let done = usize::try_from(step.done).unwrap_or(usize::MAX);
             shared.metrics.accepted(done, shared.clock.elapsed().saturating_sub(started));
             all = Moved { done: all.done + step.done, ..step };

@@ -142,32 +142,43 @@ impl Gate {
         }
     }
 
-    /// Waits until there may be room again, then looks at the journal anew.
-    pub(crate) async fn room(&self, depths: impl Fn() -> Depths, events: usize) {
+    /// Leave to enter once there is room and nothing stands `still`: for what is never refused.
+    pub(crate) async fn enter_in_turn(
+        &self,
+        events: usize,
+        bytes: usize,
+        depths: impl Fn() -> Depths,
+        still: impl Fn() -> bool,
+    ) -> Entering<'_> {
+        let load = Load { events, bytes };
         loop {
             let notified = self.room.notified();
             tokio::pin!(notified);
+            // Listen before looking, or a notice between the two would be missed.
             notified.as_mut().enable();
-            let depths = depths();
-            let entering = self.state.lock().entering;
-            let (waiting, bytes) =
-                (depths.waiting() + entering.events, depths.bytes + entering.bytes);
-            // An empty journal takes anything, or a large batch would wait for ever.
-            let most = self.capacity.threshold;
-            if waiting == 0 || !self.capacity.exceeded(most, waiting + events, bytes) {
-                return;
+            {
+                // Looked at and entered under one lock, or two sources would enter at once.
+                let mut state = self.state.lock();
+                let depths = depths();
+                let waiting = depths.waiting() + state.entering.events;
+                let held = depths.bytes + state.entering.bytes;
+                let most = self.capacity.threshold;
+                // An empty journal takes anything, or a large batch would wait for ever.
+                let room =
+                    waiting == 0 || !self.capacity.exceeded(most, waiting + events, held + bytes);
+                if room && !still() {
+                    state.entering.events += events;
+                    state.entering.bytes += bytes;
+                    return Entering { gate: self, load };
+                }
             }
             notified.await;
         }
     }
 
-    /// Leave without a limit, for what is never refused and waited for its room.
-    pub(crate) fn enter_anyway(&self, events: usize, bytes: usize) -> Entering<'_> {
-        let load = Load { events, bytes };
-        let mut state = self.state.lock();
-        state.entering.events += events;
-        state.entering.bytes += bytes;
-        Entering { gate: self, load }
+    /// Tells whoever waits to look again.
+    pub(crate) fn look_again(&self) {
+        self.room.notify_waiters();
     }
 
     /// Tells that something left the journal.
@@ -189,6 +200,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
 
     fn full(events: usize) -> impl Fn() -> Depths {
         move || Depths { in_hand: events, ..Depths::default() }
@@ -234,6 +246,24 @@ mod tests {
         assert_eq!(gate.enter(one(Priority::Normal), 10, full(0)).err(), Some(Refused::Full));
         drop(entering);
         assert!(gate.enter(one(Priority::Normal), 10, full(0)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn two_sources_do_not_enter_into_the_same_room() {
+        let gate = Gate::new(Capacity { events: 100, bytes: 1000, threshold: 0.8 });
+        let enter = |events, bytes| gate.enter_in_turn(events, bytes, full(40), || false);
+        let first = enter(40, 10).await;
+        for (events, bytes) in [(1, 0), (0, 791)] {
+            let second = enter(events, bytes);
+            tokio::pin!(second);
+            let refused = second.as_mut().now_or_never();
+            assert!(refused.is_none(), "{events} events, {bytes} bytes");
+        }
+        let second = enter(40, 10);
+        tokio::pin!(second);
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(first);
+        second.await;
     }
 
     #[test]

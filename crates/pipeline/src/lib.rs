@@ -5,17 +5,23 @@
 //! | [`accept`] | is there room, is it valid; into the journal |
 //! | [`schedule`] | which priority is next |
 //! | [`work`] | claim, process, settle, and what follows a commit |
+//! | `hand` | the thread that processors run on |
+//! | `enrich` | work that waits on the network, under a lease |
 //! | [`maintain`] | wake what waits, forget what is old |
 //! | `dead` | replay and discard what was given up |
 //! | [`metrics`] | what is told about all of it |
+//! | [`live`] | each step of each event, as it happens |
 //!
 //! The journal, the processors and what comes after a commit are passed in ([`Journal`],
 //! [`Processor`], [`Downstream`]); this crate knows neither SQL nor sockets.
 
 pub mod accept;
 mod dead;
+mod enrich;
 mod gate;
+mod hand;
 mod histogram;
+pub mod live;
 pub mod maintain;
 pub mod metrics;
 pub mod schedule;
@@ -24,22 +30,28 @@ pub mod work;
 
 pub use accept::{Submission, SubmitError};
 pub use gate::Capacity;
+pub use live::{Heard, Notice, Step};
 pub use metrics::{Done, Metrics, Snapshot};
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use rhiz_domain::{Clock, Entropy, Event, EventId, Outcome, retry::RetryPolicy, store::Journal};
+use rhiz_domain::{
+    Clock, Entropy, Event, EventId, Outcome, Pause, Paused,
+    retry::RetryPolicy,
+    store::{Journal, StoreError},
+};
 use std::{
     collections::HashMap,
     num::NonZeroUsize,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{broadcast, oneshot, watch},
     task::JoinSet,
 };
 
@@ -49,9 +61,19 @@ pub trait Processor: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// Whether it is the one for this event.
     fn can_process(&self, event: &Event) -> bool;
-    /// What becomes of the event.
+    /// What becomes of the event. Waits for nothing: whoever has to wait says so in
+    /// [`Processor::enrich`].
     fn process(&self, event: &Event) -> Outcome;
+    /// The work that waits on the network, if this event needs any: it is done under a lease, in
+    /// no worker's way, and its outcome stands in the place of [`Processor::process`].
+    fn enrich(&self, event: &Event) -> Option<Enrichment> {
+        let _ = event;
+        None
+    }
 }
+
+/// Work that waits on the network. Dropped when it takes too long.
+pub type Enrichment = BoxFuture<'static, Outcome>;
 
 /// What has to follow a commit before its events are in every answer.
 #[async_trait]
@@ -81,6 +103,10 @@ pub struct Settings {
     pub retry: RetryPolicy,
     /// How long the identity of an accepted event is remembered.
     pub remember: Duration,
+    /// How long a processor may take for one event; after that it counts as hung.
+    pub processor_limit: Duration,
+    /// How long work may wait on the network.
+    pub network_limit: Duration,
 }
 
 impl Default for Settings {
@@ -91,6 +117,8 @@ impl Default for Settings {
             workers: TEN,
             retry: RetryPolicy::default(),
             remember: Duration::from_secs(7 * 24 * 3600),
+            processor_limit: Duration::from_secs(15),
+            network_limit: Duration::from_secs(30),
         }
     }
 }
@@ -121,6 +149,10 @@ pub(crate) struct Shared {
     pub(crate) tids: tids::TidClock,
     /// Who waits for which event; `None` once nothing is worked on any more.
     pub(crate) waiting: Mutex<Option<HashMap<EventId, Vec<oneshot::Sender<Ended>>>>>,
+    pub(crate) live: live::Live,
+    pub(crate) network: enrich::Network,
+    /// Processors that have not come back.
+    pub(crate) hung: Arc<AtomicUsize>,
     pub(crate) draining: AtomicBool,
     pub(crate) stop: watch::Sender<bool>,
 }
@@ -158,6 +190,9 @@ impl Pipeline {
             metrics,
             tids,
             waiting: Mutex::new(Some(HashMap::new())),
+            live: live::Live::default(),
+            network: enrich::Network::default(),
+            hung: Arc::default(),
             draining: AtomicBool::new(false),
             stop: watch::Sender::new(false),
         };
@@ -176,6 +211,23 @@ impl Pipeline {
     /// Accepts no more; what is in hand goes on.
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Release);
+        self.shared.live.end();
+    }
+
+    /// Hears of every step from now on, until the pipeline drains. `None` once it does.
+    #[must_use]
+    pub fn listen(&self) -> Option<broadcast::Receiver<Heard>> {
+        // First listen, then look: the end is either heard or seen.
+        let listener = self.shared.live.listen();
+        (!self.shared.draining.load(Ordering::Acquire)).then_some(listener)
+    }
+
+    /// Pauses or resumes; what is in hand goes on. On disk when it answers, so that a restart sets
+    /// nothing going. Answers with all that stands still from now on.
+    pub async fn pause(&self, order: Pause, by: &str) -> Result<Paused, StoreError> {
+        let paused = self.shared.journal.pause(order, by).await?;
+        self.shared.gate.look_again();
+        Ok(paused)
     }
 
     /// Accepts no more, finishes what is in hand within `limit`, and leaves the rest in the
@@ -184,11 +236,14 @@ impl Pipeline {
         self.drain();
         self.shared.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
-        let finished =
-            tokio::time::timeout(limit, async { while tasks.join_next().await.is_some() {} });
+        let finished = tokio::time::timeout(limit, async {
+            while tasks.join_next().await.is_some() {}
+            self.shared.network.over().await;
+        });
         // A worker that is cut off loses nothing: what it had not settled is still journaled.
         let in_time = finished.await.is_ok();
         tasks.abort_all();
+        self.shared.network.abort();
         // Whoever waits for an event that stays in the journal has waited long enough.
         self.shared.waiting.lock().take();
         in_time
@@ -204,6 +259,7 @@ impl Pipeline {
             shared.clock.now(),
             depths,
             shared.gate.closed(),
+            shared.hung.load(Ordering::Acquire),
         )
     }
 

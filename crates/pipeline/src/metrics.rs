@@ -25,6 +25,8 @@ pub(crate) struct Timing {
     pub(crate) at: Timestamp,
     /// In its processor.
     pub(crate) validation: Duration,
+    /// Waiting on the network.
+    pub(crate) enrichment: Option<Duration>,
     /// From claim to commit.
     pub(crate) write: Duration,
     /// After the commit.
@@ -103,8 +105,9 @@ impl Metrics {
         self.accept.record(took);
     }
 
-    pub(crate) fn retried(&self) {
-        self.retried.fetch_add(1, Ordering::Relaxed);
+    /// An event waits again; `failed` when that was an attempt.
+    pub(crate) fn retried(&self, failed: bool) {
+        self.retried.fetch_add(u64::from(failed), Ordering::Relaxed);
     }
 
     pub(crate) fn dead(&self) {
@@ -142,15 +145,7 @@ impl Metrics {
     pub(crate) fn recently_done(&self, id: &EventId) -> Option<Done> {
         let recent = self.recent.lock();
         let (_, event_type, timing) = recent.iter().rev().find(|(e, ..)| e == id)?;
-        let stage = |(stage, took): (StageName, Duration)| Stage {
-            stage,
-            timestamp: timing.at,
-            success: true,
-            error: None,
-            ms: Some(took.as_secs_f64() * 1e3),
-        };
-        let stages = timing.stages().into_iter().map(stage).collect();
-        Some(Done { event_type: *event_type, at: timing.at, stages })
+        Some(Done { event_type: *event_type, at: timing.at, stages: timing.told() })
     }
 
     pub(crate) fn snapshot(
@@ -159,6 +154,7 @@ impl Metrics {
         now: Timestamp,
         depths: Depths,
         backpressure: bool,
+        hung: usize,
     ) -> Snapshot {
         // Whole seconds that are over; younger than the window, what there is.
         let this = elapsed.as_secs();
@@ -183,8 +179,11 @@ impl Metrics {
             events_retried: self.retried.load(Ordering::Relaxed),
             waiting: depths.waiting() as u64,
             scheduled: depths.scheduled as u64,
+            leased: depths.leased as u64,
+            paused: depths.paused as u64,
+            processors_hung: hung as u64,
             oldest_waiting_seconds: depths
-                .oldest
+                .oldest()
                 .map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),
             accept: self.accept.quantiles(),
             accept_to_applied: EventType::ALL
@@ -200,13 +199,25 @@ impl Metrics {
 }
 
 impl Timing {
-    fn stages(&self) -> [(StageName, Duration); 4] {
-        [
-            (StageName::Validation, self.validation),
+    fn stages(&self) -> impl Iterator<Item = (StageName, Duration)> {
+        let enrichment = self.enrichment.map(|took| (StageName::Enrichment, took));
+        [(StageName::Validation, self.validation)].into_iter().chain(enrichment).chain([
             (StageName::DatabaseWrite, self.write),
             (StageName::GraphUpdate, self.after.graph),
             (StageName::CacheInvalidation, self.after.cache),
-        ]
+        ])
+    }
+
+    /// The stages of an event that was applied.
+    pub(crate) fn told(&self) -> Vec<Stage> {
+        let stage = |(stage, took): (StageName, Duration)| Stage {
+            stage,
+            timestamp: self.at,
+            success: true,
+            error: None,
+            ms: Some(took.as_secs_f64() * 1e3),
+        };
+        self.stages().map(stage).collect()
     }
 }
 
@@ -233,6 +244,12 @@ pub struct Snapshot {
     pub waiting: u64,
     /// Events that wait for a retry.
     pub scheduled: u64,
+    /// Events that wait on the network.
+    pub leased: u64,
+    /// Events of types whose work is paused.
+    pub paused: u64,
+    /// Processors that have not come back.
+    pub processors_hung: u64,
     /// Age of the oldest event that is ready.
     pub oldest_waiting_seconds: f64,
     /// Time of an accept.

@@ -1,15 +1,25 @@
 //! Working: claim a batch, process each event, settle the batch, and see it into every answer.
 //!
-//! Law: an event leaves the worker settled (applied, waiting for a retry, or dead) or not at all;
-//! in the second case it is still in the journal. A failing event never takes its batch with it:
-//! the batch is split, and the others succeed.
+//! Law: an event leaves the worker settled (applied, waiting for a retry, or dead), under a lease,
+//! or not at all; in the last case it is still in the journal. A failing event never takes its
+//! batch with it: the batch is split, and the others succeed.
 
-use crate::{Ended, Shared, metrics::Timing};
+use crate::{
+    Ended, Shared,
+    enrich::NO_ROOM_WAIT,
+    hand::{Answer, HUNG_MOST, Hand},
+    live::{Notice, Step},
+    metrics::Timing,
+    schedule::overdue,
+};
 use rhiz_domain::{
-    Event, Outcome, Stage, StageName,
+    Event, EventTypes, Outcome, Pause, Stage, StageName,
     store::{Claimed, Settlement, StoreError, Verdict},
 };
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::sync::watch;
 
 /// Events a worker takes at once: enough to share a flush, few enough to be done in milliseconds.
@@ -20,17 +30,24 @@ const DATABASE_WAIT: Duration = Duration::from_millis(250);
 
 /// One worker, until `stop`.
 pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let mut hand = Hand::default();
     loop {
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
             () = shared.journal.ready() => {}
         }
-        let quota = shared.scheduler.lock().share(shared.journal.depths().claimable, BATCH);
+        let depths = shared.journal.depths();
+        let overdue = overdue(&depths, shared.clock.now());
+        let quota = shared.scheduler.lock().share(depths.claimable, overdue, BATCH);
         match shared.journal.claim(quota).await {
             Ok(Some(claim)) => {
-                let _busy = shared.metrics.busy();
-                Batch::process(&shared, &*claim).settle(claim, &mut stop).await;
+                let busy = shared.metrics.busy();
+                if let Err(error) = work(&shared, claim, &mut hand, &mut stop).await {
+                    tracing::error!(%error, "cannot start a thread to work on");
+                    pause(&mut stop).await;
+                }
+                drop(busy);
                 shared.gate.left(shared.journal.depths());
             }
             Ok(None) => {}
@@ -42,59 +59,145 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// Sees a claim through. Errors: there is no thread to work on; the events go back.
+async fn work(
+    shared: &Arc<Shared>,
+    mut claim: Box<dyn Claimed>,
+    hand: &mut Hand,
+    stop: &mut watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let claimed_at = shared.clock.elapsed();
+    let events = claim.events().to_vec();
+    let retries = shared.settings.retry.retries;
+    let mut batch = Batch::new(shared, events, claimed_at);
+    let sound = (0..batch.events.len()).filter(|i| claim.crashes(*i) <= retries);
+    let sound: Vec<usize> = sound.collect();
+    let asked: Vec<_> = sound.iter().map(|i| Arc::clone(&batch.events[*i])).collect();
+    let answers = hand.process(shared, &asked).await?;
+    let mut answers = sound.into_iter().zip(answers).peekable();
+    for index in 0..batch.events.len() {
+        let Some((_, (answer, took))) = answers.next_if(|(i, _)| *i == index) else {
+            let n = claim.crashes(index);
+            let reason = format!(
+                "it was in hand {n} times and never came back: the server died, or its lease ran out"
+            );
+            batch.decide(index, Outcome::Bury { reason }, Duration::ZERO);
+            continue;
+        };
+        match answer {
+            Answer::Outcome(outcome) => batch.decide(index, outcome, took),
+            Answer::Enrich(work) => match shared.network.room() {
+                Some(room) => {
+                    if let Some(lease) = claim.lease(index) {
+                        shared.network.begin(shared, lease, work, room).await;
+                    }
+                }
+                None => {
+                    let until = shared.clock.now() + NO_ROOM_WAIT;
+                    batch.decide(index, Outcome::Snooze { until }, took);
+                }
+            },
+        }
+    }
+    batch.settle(claim, stop).await;
+    pause_what_hangs(shared, &asked).await;
+    Ok(())
+}
+
+/// Threads left behind are not for ever more: when there are too many, what they worked on stands
+/// still until an operator has looked.
+async fn pause_what_hangs(shared: &Shared, events: &[Arc<Event>]) {
+    if shared.hung.load(Ordering::Acquire) < HUNG_MOST {
+        return;
+    }
+    let types: EventTypes = events.iter().map(|event| event.event_type).collect();
+    if types.without(shared.journal.paused().work).is_empty() {
+        return;
+    }
+    tracing::error!(
+        types = types.iter().map(|t| t.as_str()).collect::<Vec<_>>().join(" "),
+        "{HUNG_MOST} processors hang: the work of these types is paused until it is resumed"
+    );
+    let order = Pause { on: true, intake: false, work: true, types };
+    if let Err(error) = shared.journal.pause(order, "rhiz: its processors hang").await {
+        tracing::error!(%error, "cannot pause what hangs");
+    }
+}
+
 async fn pause(stop: &mut watch::Receiver<bool>) {
     let _ = tokio::time::timeout(DATABASE_WAIT, stop.wait_for(|stop| *stop)).await;
 }
 
-/// A claimed batch, processed and on its way to be settled.
-struct Batch<'a> {
+/// Claimed events, processed and on their way to be settled.
+pub(crate) struct Batch<'a> {
     shared: &'a Shared,
     events: Vec<Arc<Event>>,
-    /// Time each spent in its processor.
-    validation: Vec<Duration>,
+    /// How long each was worked on.
+    worked: Vec<Worked>,
     settlements: Vec<Settlement>,
     claimed_at: Duration,
 }
 
+/// How long an event was worked on.
+#[derive(Debug, Clone, Copy, Default)]
+struct Worked {
+    validation: Duration,
+    enrichment: Option<Duration>,
+}
+
 impl<'a> Batch<'a> {
-    fn process(shared: &'a Shared, claim: &dyn Claimed) -> Self {
-        let claimed_at = shared.clock.elapsed();
-        let events = claim.events().to_vec();
-        let mut validation = Vec::with_capacity(events.len());
-        let mut settlements = Vec::with_capacity(events.len());
-        let mut started = claimed_at;
-        for (index, event) in events.iter().enumerate() {
-            let outcome = match claim.crashes() {
-                n if n > shared.settings.retry.retries => {
-                    Outcome::Bury { reason: format!("the server died {n} times with it in hand") }
-                }
-                _ => process(shared, event),
-            };
-            let ended = shared.clock.elapsed();
-            let took = ended.saturating_sub(started);
-            started = ended;
-            let error = match &outcome {
-                Outcome::Retry { reason } | Outcome::Bury { reason } => Some(reason.clone()),
-                Outcome::Done(_) | Outcome::Snooze { .. } => None,
-            };
-            // Stages of what is applied are told from its timing; these are kept in the database.
-            let stages = match (&outcome, error) {
-                (Outcome::Snooze { .. }, _) => event.stages.clone(),
-                (_, None) => Vec::new(),
-                (_, error) => with_stage(shared, event, StageName::Validation, took, error),
-            };
-            settlements.push(Settlement {
-                index,
-                verdict: verdict(shared, event, outcome),
-                stages,
-            });
-            validation.push(took);
-        }
-        Self { shared, events, validation, settlements, claimed_at }
+    fn new(shared: &'a Shared, events: Vec<Arc<Event>>, claimed_at: Duration) -> Self {
+        let worked = vec![Worked::default(); events.len()];
+        let settlements = Vec::with_capacity(events.len());
+        Self { shared, events, worked, settlements, claimed_at }
     }
 
-    async fn settle(mut self, mut claim: Box<dyn Claimed>, stop: &mut watch::Receiver<bool>) {
+    /// One event that came back from the network.
+    pub(crate) fn enriched(
+        shared: &'a Shared,
+        event: Arc<Event>,
+        outcome: Outcome,
+        claimed_at: Duration,
+        took: Duration,
+    ) -> Self {
+        let mut batch = Self::new(shared, vec![event], claimed_at);
+        batch.worked[0].enrichment = Some(took);
+        batch.conclude(0, outcome, StageName::Enrichment, took);
+        batch
+    }
+
+    /// Notes what becomes of one of them.
+    fn decide(&mut self, index: usize, outcome: Outcome, took: Duration) {
+        self.worked[index].validation = took;
+        self.conclude(index, outcome, StageName::Validation, took);
+    }
+
+    fn conclude(&mut self, index: usize, outcome: Outcome, stage: StageName, took: Duration) {
+        let event = &self.events[index];
+        let error = match &outcome {
+            Outcome::Retry { reason } | Outcome::Bury { reason } => Some(reason.clone()),
+            Outcome::Done(_) | Outcome::Snooze { .. } => None,
+        };
+        // Stages of what is applied are told from its timing; these are kept in the database.
+        let stages = match (&outcome, error) {
+            (Outcome::Snooze { .. }, _) => event.stages.clone(),
+            (_, None) => Vec::new(),
+            (_, error) => with_stage(self.shared, event, stage, took, error),
+        };
+        let verdict = verdict(self.shared, event, outcome);
+        self.settlements.push(Settlement { index, verdict, stages });
+    }
+
+    /// Carries it out.
+    pub(crate) async fn settle(
+        mut self,
+        mut claim: Box<dyn Claimed>,
+        stop: &mut watch::Receiver<bool>,
+    ) {
         let all = std::mem::take(&mut self.settlements);
+        if all.is_empty() {
+            return;
+        }
         // What failed together is tried one by one, so that only the culprit fails.
         for settlement in self.settle_together(&mut *claim, all, stop).await {
             self.settle_alone(&mut *claim, settlement, stop).await;
@@ -155,38 +258,52 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// How these settlements end their events; `None` for one that only waits.
-    fn ends(&self, settlements: &[Settlement]) -> Vec<(usize, Option<Ended>)> {
-        let end = |verdict: &Verdict| match verdict {
-            Verdict::Apply(_) => Some(Ended::Applied),
-            Verdict::Bury { reason } => Some(Ended::Dead { reason: reason.clone() }),
-            Verdict::Later { .. } => None,
+    /// How these settlements end their events.
+    fn ends(&self, settlements: &[Settlement]) -> Vec<(usize, End)> {
+        let end = |settlement: &Settlement| match &settlement.verdict {
+            Verdict::Apply(_) => End::Applied,
+            Verdict::Bury { reason } => End::Dead(reason.clone()),
+            Verdict::Later { due, failed } => End::Later(*due, failed.clone()),
         };
-        settlements.iter().map(|s| (s.index, end(&s.verdict))).collect()
+        settlements.iter().map(|s| (s.index, end(s))).collect()
     }
 
     /// After the commit: waits until the graph and the caches have it, then tells who waits.
-    async fn follow(&self, ends: Vec<(usize, Option<Ended>)>, change: u64) {
-        let Shared { clock, metrics, .. } = self.shared;
+    async fn follow(&self, ends: Vec<(usize, End)>, change: u64) {
+        let Shared { clock, metrics, live, .. } = self.shared;
         let write = clock.elapsed().saturating_sub(self.claimed_at);
         let after = self.shared.downstream.reached(change).await;
         let (now, elapsed) = (clock.now(), clock.elapsed());
+        let heard = live.heard();
         for (index, end) in ends {
             let event = &self.events[index];
-            match &end {
-                None => metrics.retried(),
-                Some(Ended::Applied) => {
-                    let validation = self.validation[index];
-                    metrics.applied(elapsed, event, Timing { at: now, validation, write, after });
+            let notice = |step| Notice::new(step, event, now);
+            match end {
+                End::Later(due, failed) => {
+                    metrics.retried(failed.is_some());
+                    if heard {
+                        let step = if failed.is_some() { Step::Retry } else { Step::Snoozed };
+                        live.tell(Notice { due: Some(due), error: failed, ..notice(step) });
+                    }
                 }
-                Some(Ended::Dead { reason }) => {
+                End::Applied => {
+                    let Worked { validation, enrichment } = self.worked[index];
+                    let timing = Timing { at: now, validation, enrichment, write, after };
+                    metrics.applied(elapsed, event, timing);
+                    if heard {
+                        live.tell(Notice { stages: timing.told(), ..notice(Step::Applied) });
+                    }
+                    self.tell(event, &Ended::Applied);
+                }
+                End::Dead(reason) => {
                     let (event_id, kind) = (&event.event_id, event.event_type);
                     tracing::warn!(%event_id, event_type = %kind, %reason, "an event was given up");
                     metrics.dead();
+                    if heard {
+                        live.tell(Notice { error: Some(reason.clone()), ..notice(Step::Dead) });
+                    }
+                    self.tell(event, &Ended::Dead { reason });
                 }
-            }
-            if let Some(end) = end {
-                self.tell(event, &end);
             }
         }
     }
@@ -203,32 +320,12 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Asks the processor that takes the event. A panic is an attempt that failed.
-fn process(shared: &Shared, event: &Event) -> Outcome {
-    // Asking may panic as well as processing: neither takes the worker with it.
-    let mut asked = "first";
-    let answer = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        for processor in &shared.processors {
-            asked = processor.name();
-            if processor.can_process(event) {
-                return Some(processor.process(event));
-            }
-        }
-        None
-    }));
-    match answer {
-        Ok(Some(outcome)) => outcome,
-        Ok(None) => Outcome::Bury { reason: format!("no processor takes {}", event.event_type) },
-        Err(panic) => {
-            let reason = format!("the {asked} processor panicked: {}", words(&*panic));
-            Outcome::Retry { reason }
-        }
-    }
-}
-
-fn words(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
+/// How a settlement ends its event.
+enum End {
+    Applied,
+    Dead(String),
+    /// It waits until then; why, if that was an attempt that failed.
+    Later(jiff::Timestamp, Option<String>),
 }
 
 /// The event's stages so far, and one more.

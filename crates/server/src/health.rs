@@ -6,7 +6,7 @@
 
 use crate::node::Node;
 use parking_lot::Mutex;
-use rhiz_domain::Clock;
+use rhiz_domain::{Clock, Paused};
 use rhiz_firehose::Status as FirehoseStatus;
 use serde_json::{Value, json};
 use std::{
@@ -276,6 +276,10 @@ async fn look(
             let full = node.config.pipeline.backpressure_threshold * most;
             if snapshot.backpressure_active || snapshot.waiting as f64 >= full {
                 (Status::Degraded, Some("backpressure"))
+            } else if snapshot.processors_hung > 0 {
+                (Status::Degraded, Some("processor_hangs"))
+            } else if node.store.paused() != Paused::default() {
+                (Status::Degraded, Some("paused"))
             } else {
                 FINE
             }

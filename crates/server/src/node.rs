@@ -88,7 +88,7 @@ pub fn store_failure(error: &StoreError) -> Failure {
         StoreError::Corrupt(_) => {
             failure.hint("restore a backup, or import again into a new directory")
         }
-        StoreError::Newer { .. } | StoreError::Closed => failure,
+        StoreError::Newer { .. } | StoreError::Closed | StoreError::Fenced => failure,
     }
 }
 

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rhiz_domain::{
-    Collection, EntityId, Event, EventId, Tid,
+    Collection, EntityId, Event, EventId, Pause, Paused, Tid,
     store::{
         AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
-        DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Moved, Progress, Quota,
-        Receipt, RecordRow, SettleError, Settlement, Store, StoreError, Verdict, Whereabouts,
+        DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Leased, Moved, Progress,
+        Quota, Receipt, RecordRow, SettleError, Settlement, Store, StoreError, Verdict,
+        Whereabouts,
     },
 };
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,8 @@ pub enum Point<'a> {
     Claim,
     /// Before anything of a settlement is carried out.
     Settlement,
+    /// Before a lease is told that its holder lives.
+    Beat(&'a Event),
     /// Before a verdict is carried out; a failure here fails the whole settlement.
     Settle(&'a Event, &'a Verdict),
 }
@@ -72,8 +75,13 @@ impl Claimed for FaultyClaim {
         self.inner.events()
     }
 
-    fn crashes(&self) -> u32 {
-        self.inner.crashes()
+    fn crashes(&self, index: usize) -> u32 {
+        self.inner.crashes(index)
+    }
+
+    fn lease(&mut self, index: usize) -> Option<Box<dyn Leased>> {
+        let inner = self.inner.lease(index)?;
+        Some(Box::new(FaultyLease { inner, plan: Arc::clone(&self.plan) }))
     }
 
     async fn settle(&mut self, settlements: Vec<Settlement>) -> Result<u64, SettleError> {
@@ -85,6 +93,37 @@ impl Claimed for FaultyClaim {
         match failure {
             Some(error) => Err(SettleError { error, settlements }),
             None => self.inner.settle(settlements).await,
+        }
+    }
+}
+
+struct FaultyLease {
+    inner: Box<dyn Leased>,
+    plan: Arc<Mutex<Plan>>,
+}
+
+#[async_trait]
+impl Leased for FaultyLease {
+    fn event(&self) -> &Arc<Event> {
+        self.inner.event()
+    }
+
+    fn token(&self) -> u64 {
+        self.inner.token()
+    }
+
+    async fn beat(&mut self) -> Result<(), StoreError> {
+        at(&self.plan, Point::Beat(self.inner.event()))?;
+        self.inner.beat().await
+    }
+
+    async fn settle(&mut self, settlement: Settlement) -> Result<u64, SettleError> {
+        let failure = at(&self.plan, Point::Settlement).err().or_else(|| {
+            at(&self.plan, Point::Settle(self.inner.event(), &settlement.verdict)).err()
+        });
+        match failure {
+            Some(error) => Err(SettleError { error, settlements: vec![settlement] }),
+            None => self.inner.settle(settlement).await,
         }
     }
 }
@@ -110,6 +149,12 @@ impl Journal for FaultyStore {
     }
     fn depths(&self) -> Depths {
         self.inner.depths()
+    }
+    async fn pause(&self, pause: Pause, by: &str) -> Result<Paused, StoreError> {
+        self.inner.pause(pause, by).await
+    }
+    fn paused(&self) -> Paused {
+        self.inner.paused()
     }
     async fn cursor(&self, source: &str) -> Result<Option<u64>, StoreError> {
         self.inner.cursor(source).await

@@ -8,6 +8,8 @@ pub mod dead;
 pub mod index;
 pub mod journal;
 pub mod law;
+pub mod lease;
+pub mod pause;
 pub mod search;
 pub mod settle;
 
@@ -96,10 +98,10 @@ impl Rig {
         self.store.dead_letters(filter).await.unwrap().letters
     }
 
-    /// What waits, without the time of the oldest.
+    /// What waits, without the times of the oldest.
     #[must_use]
     pub fn depths(&self) -> Depths {
-        Depths { oldest: None, ..self.store.depths() }
+        Depths { fronts: [None; 4], ..self.store.depths() }
     }
 }
 
@@ -188,6 +190,19 @@ macro_rules! store_conformance {
                 a_buried_event_is_a_dead_letter
                 depths_are_exact_at_every_step
                 a_settlement_nobody_waits_for_is_whole
+            }
+            lease {
+                a_leased_event_is_in_no_lane
+                a_dropped_lease_gives_its_event_back
+                a_lease_without_a_beat_runs_out
+                an_old_token_changes_nothing
+                a_lease_can_end_in_every_verdict
+                a_restart_ends_every_lease
+            }
+            pause {
+                what_is_paused_waits_and_the_rest_goes_on
+                a_pause_survives_a_restart
+                what_is_in_hand_goes_on
             }
             dead {
                 a_rejected_input_is_kept_as_it_came

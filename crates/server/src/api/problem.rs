@@ -16,6 +16,9 @@ use serde_json::Value;
 /// Seconds after which a refused caller should come again.
 const RETRY_AFTER: u64 = 1;
 
+/// Seconds until a caller may look whether an operator has resumed the intake.
+const PAUSED_RETRY_AFTER: u64 = 30;
+
 /// An error as `application/problem+json`.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Body>);
@@ -130,7 +133,8 @@ impl From<StoreError> for Problem {
                 "the database cannot be used at the moment; nothing was stored, try again",
             )
             .retry_after(RETRY_AFTER),
-            StoreError::Corrupt(_) | StoreError::Newer { .. } => Self::new(
+            // A lease is the pipeline's own affair.
+            StoreError::Corrupt(_) | StoreError::Newer { .. } | StoreError::Fenced => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "database_error",
                 "the database could not carry this out; the log has the reason",
@@ -189,6 +193,12 @@ impl From<SubmitError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "backpressure", detail)
                     .retry_after(RETRY_AFTER)
             }
+            SubmitError::Paused(event_type) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "paused",
+                format!("an operator has paused the intake of {event_type}; nothing was stored"),
+            )
+            .retry_after(PAUSED_RETRY_AFTER),
             SubmitError::TooMuch => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_much", detail),
             SubmitError::Draining => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(5)

@@ -268,6 +268,8 @@ impl Job for Append {
                         lanes.push(Entry {
                             seq: *seq,
                             priority: event.priority,
+                            event_type: Some(event.event_type),
+                            crashes: 0,
                             bytes: event.payload.get().len(),
                             accepted_at: event.timestamp,
                             counted: true,

@@ -8,7 +8,7 @@ use super::{
 };
 use parking_lot::Mutex;
 use rhiz_domain::{
-    EventId, Priority,
+    EventId, EventType, Priority,
     store::{AuditRow, DeadFilter, DeadLetter, DeadPage, DeadSelection, Moved, StoreError},
 };
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter, types::Value};
@@ -150,12 +150,15 @@ impl Act {
         let entry = tx
             .conn
             .prepare_cached(
-                "SELECT priority, octet_length(payload), accepted_at FROM dead_letters WHERE id = $1",
+                "SELECT priority, octet_length(payload), accepted_at, event_type FROM dead_letters
+                 WHERE id = $1",
             )?
             .query_row([id], |row| {
                 Ok(Entry {
                     seq,
                     priority: Priority::from_number(row.get(0)?).unwrap_or(Priority::Normal),
+                    event_type: EventType::parse(&row.get::<_, String>(3)?),
+                    crashes: 0,
                     bytes: row.get(1)?,
                     accepted_at: time(row.get(2)?),
                     counted: true,

@@ -7,12 +7,13 @@
 
 use jiff::Timestamp;
 use rhiz_domain::{
-    Event, Priority,
-    store::{Depths, Quota},
+    Event, EventType, Paused, Priority,
+    store::{Depths, LEASE_STALE, Quota},
 };
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 /// One waiting event.
@@ -20,6 +21,10 @@ use std::{
 pub(super) struct Entry {
     pub seq: i64,
     pub priority: Priority,
+    /// `None` when its row is damaged.
+    pub event_type: Option<EventType>,
+    /// How often it was in hand and never came back.
+    pub crashes: u32,
     /// Of its payload.
     pub bytes: usize,
     pub accepted_at: Timestamp,
@@ -35,15 +40,122 @@ pub(super) struct Entry {
 pub(super) struct Lanes {
     ready: [VecDeque<Entry>; 4],
     scheduled: BTreeMap<(Timestamp, i64), Entry>,
+    /// Ready but for their type, whose work is paused.
+    held: BTreeMap<i64, Entry>,
+    paused: Paused,
+    leases: HashMap<u64, Lease>,
+    last_token: u64,
     in_hand: usize,
     bytes: usize,
+}
+
+/// One event in the hands of work that waits on the network.
+#[derive(Debug)]
+struct Lease {
+    /// `None` while it is being settled: then it cannot run out any more.
+    entry: Option<Entry>,
+    /// When its holder last said that it lives, by the monotonic clock.
+    beat: Duration,
 }
 
 impl Lanes {
     /// Appends what was accepted.
     pub(super) fn push(&mut self, entry: Entry) {
+        if self.stands_still(&entry) {
+            self.hold(entry);
+            return;
+        }
         self.bytes += entry.counted_bytes();
         self.ready[entry.priority as usize].push_back(entry);
+    }
+
+    fn stands_still(&self, entry: &Entry) -> bool {
+        entry.event_type.is_some_and(|t| self.paused.work.contains(t))
+    }
+
+    /// What is held takes no part of the capacity, nor does it when it is let go: the pipeline
+    /// must not be blocked by what it was told to leave alone.
+    fn hold(&mut self, entry: Entry) {
+        let entry = Entry { counted: false, event: None, ..entry };
+        self.held.insert(entry.seq, entry);
+    }
+
+    /// What stands still.
+    pub(super) fn paused(&self) -> Paused {
+        self.paused
+    }
+
+    /// From now on this stands still, and nothing else. Answers whether something became ready.
+    pub(super) fn pause(&mut self, paused: Paused) -> bool {
+        self.paused = paused;
+        for lane in 0..self.ready.len() {
+            let entries = std::mem::take(&mut self.ready[lane]);
+            for entry in entries {
+                if self.stands_still(&entry) {
+                    self.bytes -= entry.counted_bytes();
+                    self.hold(entry);
+                } else {
+                    self.ready[lane].push_back(entry);
+                }
+            }
+        }
+        let free = |entry: &Entry| entry.event_type.is_none_or(|t| !paused.work.contains(t));
+        let free: Vec<i64> = self.held.values().filter(|e| free(e)).map(|e| e.seq).collect();
+        for seq in &free {
+            if let Some(entry) = self.held.remove(seq) {
+                self.ready[entry.priority as usize].push_back(entry);
+            }
+        }
+        for lane in &mut self.ready {
+            // Two sorted stretches: linear.
+            lane.make_contiguous().sort_by_key(|entry| entry.seq);
+        }
+        !free.is_empty()
+    }
+
+    /// Puts an event that is in hand under a lease; answers with its token.
+    pub(super) fn lease(&mut self, entry: Entry, now: Duration) -> u64 {
+        self.settled(&entry);
+        self.last_token += 1;
+        let entry = Some(Entry { counted: false, event: None, ..entry });
+        self.leases.insert(self.last_token, Lease { entry, beat: now });
+        self.last_token
+    }
+
+    /// Whether the lease is still its holder's; it goes on from now.
+    pub(super) fn beat(&mut self, token: u64, now: Duration) -> bool {
+        let lease = self.leases.get_mut(&token);
+        lease.map(|lease| lease.beat = now).is_some()
+    }
+
+    /// Takes what is under the lease, to settle it. `None` when the lease has run out.
+    pub(super) fn leave_lease(&mut self, token: u64) -> Option<Entry> {
+        self.leases.get_mut(&token).and_then(|lease| lease.entry.take())
+    }
+
+    /// Puts it back: it could not be settled.
+    pub(super) fn back_under_lease(&mut self, token: u64, entry: Entry, now: Duration) {
+        self.leases.insert(token, Lease { entry: Some(entry), beat: now });
+    }
+
+    /// Ends a lease. What is still under it is ready again.
+    pub(super) fn end_lease(&mut self, token: u64) {
+        if let Some(entry) = self.leases.remove(&token).and_then(|lease| lease.entry) {
+            self.insert(entry);
+        }
+    }
+
+    /// Takes what is under leases that have run out.
+    pub(super) fn run_out(&mut self, now: Duration) -> Vec<Entry> {
+        let stale = |lease: &mut Lease| {
+            lease.entry.is_some() && now.saturating_sub(lease.beat) > LEASE_STALE
+        };
+        self.leases.extract_if(|_, lease| stale(lease)).filter_map(|(_, l)| l.entry).collect()
+    }
+
+    /// Makes ready what was taken from a lease that had run out.
+    pub(super) fn ready_again(&mut self, entry: Entry) {
+        self.insert(entry);
     }
 
     /// Takes up to `quota` entries, highest priority first.
@@ -80,6 +192,11 @@ impl Lanes {
     /// A lane is sorted by number, which is the order of accepting: what returns goes before what
     /// came after it, whoever returns first.
     fn insert(&mut self, entry: Entry) {
+        if self.stands_still(&entry) {
+            self.bytes -= entry.counted_bytes();
+            self.hold(entry);
+            return;
+        }
         let lane = &mut self.ready[entry.priority as usize];
         // Nearly always the front; a few steps behind it when several claims return at once.
         let place = lane.iter().position(|e| e.seq > entry.seq).unwrap_or(lane.len());
@@ -96,6 +213,11 @@ impl Lanes {
     pub(super) fn schedule(&mut self, entry: Entry, due: Timestamp) {
         self.settled(&entry);
         self.wait(entry, due);
+    }
+
+    /// Notes that what was taken and settled leaves its lease, too.
+    pub(super) fn lease_settled(&mut self, token: u64) {
+        self.leases.remove(&token);
     }
 
     /// Adds what waits for its time.
@@ -127,13 +249,15 @@ impl Lanes {
 
     pub(super) fn depths(&self) -> Depths {
         let claimable = [0, 1, 2, 3].map(|lane| self.ready[lane].len());
-        let oldest = self.ready.iter().filter_map(|lane| lane.front()).map(|e| e.accepted_at).min();
+        let fronts = [0, 1, 2, 3].map(|lane| self.ready[lane].front().map(|e| e.accepted_at));
         Depths {
             claimable,
             in_hand: self.in_hand,
             bytes: self.bytes,
             scheduled: self.scheduled.len(),
-            oldest,
+            leased: self.leases.len(),
+            paused: self.held.len(),
+            fronts,
         }
     }
 }

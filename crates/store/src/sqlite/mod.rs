@@ -5,6 +5,8 @@
 //! | `append` | events, dead letters and cursor into the journal |
 //! | `lanes` | what waits, by priority |
 //! | `settle` | the effect and the removal, together |
+//! | `lease` | one event in the hands of work that waits on the network |
+//! | `pause` | what stands still |
 //! | `merge` | what an effect does to the rows |
 //! | `writer` | the thread and its group commits |
 //! | `index`, `facts`, `dead` | answers |
@@ -15,8 +17,10 @@ mod dead;
 mod facts;
 mod index;
 mod lanes;
+mod lease;
 mod merge;
 mod names;
+mod pause;
 mod prune;
 mod readers;
 mod row;
@@ -31,7 +35,7 @@ use lanes::{Entry, Lanes};
 use parking_lot::Mutex;
 use readers::Readers;
 use rhiz_domain::{
-    Clock, Collection, EntityId, Event, EventId, Priority, Tid,
+    Clock, Collection, EntityId, Event, EventId, EventType, Pause, Paused, Priority, Tid,
     store::{
         AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
         DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Moved, Progress, Quota,
@@ -53,6 +57,7 @@ pub struct SqliteStore {
     readers: Readers,
     lanes: Arc<Mutex<Lanes>>,
     ready: Arc<Notify>,
+    clock: Arc<dyn Clock>,
     changes: Mutex<Option<ChangeReceiver>>,
     careful: careful::Careful,
 }
@@ -67,8 +72,9 @@ impl SqliteStore {
         let lanes = waiting(&conn).map_err(|e| from_sqlite(&e))?;
         let careful = careful::Careful::begin(&conn).map_err(|e| from_sqlite(&e))?;
         let (feed, changes) = mpsc::channel();
-        let writer = Writer::start(conn, clock, feed)?;
+        let writer = Writer::start(conn, Arc::clone(&clock), feed)?;
         Ok(Self {
+            clock,
             writer: Arc::new(writer),
             readers: Readers::new(path.to_owned()),
             lanes: Arc::new(Mutex::new(lanes)),
@@ -87,6 +93,15 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
+    fn hands(&self) -> settle::Hands {
+        settle::Hands {
+            lanes: Arc::clone(&self.lanes),
+            ready: Arc::clone(&self.ready),
+            writer: Arc::clone(&self.writer),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
     async fn act(
         &self,
         action: dead::Action,
@@ -113,9 +128,11 @@ impl SqliteStore {
 /// What the journal holds.
 fn waiting(conn: &Connection) -> rusqlite::Result<Lanes> {
     let mut lanes = Lanes::default();
+    lanes.pause(pause::read(conn)?);
     let mut statement = conn.prepare(
-        "SELECT priority, seq, octet_length(payload), accepted_at, due, retry_count FROM journal
-         ORDER BY priority, seq",
+        "SELECT priority, seq, octet_length(payload), accepted_at, due, retry_count, event_type,
+             crashes
+         FROM journal ORDER BY priority, seq",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -123,6 +140,8 @@ fn waiting(conn: &Connection) -> rusqlite::Result<Lanes> {
         let entry = Entry {
             priority: Priority::from_number(row.get(0)?).unwrap_or(Priority::Normal),
             seq: row.get(1)?,
+            event_type: EventType::parse(&row.get::<_, String>(6)?),
+            crashes: row.get(7)?,
             bytes: row.get(2)?,
             accepted_at: time(row.get(3)?),
             counted: row.get::<_, i64>(5)? == 0,
@@ -188,24 +207,26 @@ impl Journal for SqliteStore {
             self.lanes.lock().put_back(entries);
             return Err(error);
         }
-        let mut claim = settle::SqliteClaim::new(
-            taken,
-            Arc::clone(&self.lanes),
-            Arc::clone(&self.ready),
-            Arc::clone(&self.writer),
-        );
-        if let Some(mut alone) = alone {
-            // Dropped on an error, the claim puts the event back.
-            let crashes = careful::count(&self.writer, &entries[0]).await?;
-            *alone -= 1;
-            claim.keep_alone(alone, crashes);
+        let Some(mut alone) = alone else {
+            return Ok(Some(Box::new(settle::SqliteClaim::new(taken, self.hands()))));
+        };
+        match careful::count(&self.writer, &entries[0]).await {
+            Ok(crashes) => taken[0].0.crashes = crashes,
+            Err(error) => {
+                self.lanes.lock().put_back(entries);
+                return Err(error);
+            }
         }
+        *alone -= 1;
+        let mut claim = settle::SqliteClaim::new(taken, self.hands());
+        claim.keep_alone(alone);
         Ok(Some(Box::new(claim)))
     }
 
     async fn wake(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let ran_out = lease::run_out(&self.hands()).await;
         let (woken, next) = self.lanes.lock().wake(now);
-        if woken > 0 {
+        if woken > 0 || ran_out {
             self.ready.notify_one();
         }
         Ok(next)
@@ -226,6 +247,23 @@ impl Journal for SqliteStore {
 
     fn depths(&self) -> Depths {
         self.lanes.lock().depths()
+    }
+
+    async fn pause(&self, pause: Pause, by: &str) -> Result<Paused, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.writer.submit(Box::new(pause::Order {
+            pause,
+            by: by.to_owned(),
+            lanes: Arc::clone(&self.lanes),
+            ready: Arc::clone(&self.ready),
+            answer,
+            after: Paused::default(),
+        }));
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    fn paused(&self) -> Paused {
+        self.lanes.lock().paused()
     }
 
     async fn cursor(&self, source: &str) -> Result<Option<u64>, StoreError> {

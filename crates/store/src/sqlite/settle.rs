@@ -3,6 +3,7 @@
 use super::{
     careful::Alone,
     lanes::{Entry, Lanes},
+    lease::SqliteLease,
     merge::merge,
     row::{stages_text, time},
     writer::{Job, Tx, Writer},
@@ -10,8 +11,8 @@ use super::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rhiz_domain::{
-    Event,
-    store::{Claimed, SettleError, Settlement, StoreError, Verdict},
+    Clock, Event,
+    store::{Claimed, Leased, SettleError, Settlement, StoreError, Verdict},
 };
 use rusqlite::params;
 use std::sync::Arc;
@@ -22,27 +23,44 @@ pub(super) struct SqliteClaim {
     events: Vec<Arc<Event>>,
     /// `None` once settled.
     entries: Vec<Option<Entry>>,
-    lanes: Arc<Mutex<Lanes>>,
-    ready: Arc<Notify>,
-    writer: Arc<Writer>,
-    /// Held while its event is in hand alone, with the event's crashes.
-    alone: Option<(Alone, u32)>,
+    hands: Hands,
+    /// Held while its event is in hand alone.
+    alone: Option<Alone>,
+}
+
+/// What is needed to settle, or to put back.
+#[derive(Clone)]
+pub(super) struct Hands {
+    pub lanes: Arc<Mutex<Lanes>>,
+    pub ready: Arc<Notify>,
+    pub writer: Arc<Writer>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Hands {
+    /// Settles, as `lease` or in a claim's own right: once it is answered, the events are settled
+    /// or given back. Whatever becomes of the caller, they are never both in a lane and settled.
+    pub(super) async fn settle(&self, items: Vec<Item>, lease: Option<u64>) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        // The job owns the entries until it is answered: if this future is dropped meanwhile, it
+        // is the job that moves them on, never both.
+        let (lanes, ready) = (Arc::clone(&self.lanes), Arc::clone(&self.ready));
+        let in_hand = InHand { items, lease, lanes, ready };
+        self.writer.submit(Box::new(Settle { in_hand, answer }));
+        // The writer answers every job; only its panic could leave one unanswered.
+        answered.await.unwrap_or(Err((StoreError::Closed, None)))
+    }
 }
 
 impl SqliteClaim {
     /// Nothing else is handed out while this claim is held.
-    pub(super) fn keep_alone(&mut self, alone: Alone, crashes: u32) {
-        self.alone = Some((alone, crashes));
+    pub(super) fn keep_alone(&mut self, alone: Alone) {
+        self.alone = Some(alone);
     }
 
-    pub(super) fn new(
-        taken: Vec<(Entry, Arc<Event>)>,
-        lanes: Arc<Mutex<Lanes>>,
-        ready: Arc<Notify>,
-        writer: Arc<Writer>,
-    ) -> Self {
+    pub(super) fn new(taken: Vec<(Entry, Arc<Event>)>, hands: Hands) -> Self {
         let (entries, events) = taken.into_iter().map(|(e, event)| (Some(e), event)).unzip();
-        Self { events, entries, lanes, ready, writer, alone: None }
+        Self { events, entries, hands, alone: None }
     }
 }
 
@@ -52,9 +70,18 @@ impl Claimed for SqliteClaim {
         &self.events
     }
 
-    fn crashes(&self) -> u32 {
-        // The last one counted is not yet one: this attempt is under way.
-        self.alone.as_ref().map_or(0, |(_, crashes)| crashes.saturating_sub(1))
+    fn crashes(&self, index: usize) -> u32 {
+        let entry = self.entries.get(index).and_then(Option::as_ref);
+        let crashes = entry.map_or(0, |entry| entry.crashes);
+        // Alone, this attempt was counted before it began, and is under way.
+        crashes.saturating_sub(u32::from(self.alone.is_some()))
+    }
+
+    fn lease(&mut self, index: usize) -> Option<Box<dyn Leased>> {
+        let entry = self.entries.get_mut(index)?.take()?;
+        let event = Arc::clone(&self.events[index]);
+        let alone = self.alone.take();
+        Some(Box::new(SqliteLease::begin(entry, event, self.hands.clone(), alone)))
     }
 
     async fn settle(&mut self, settlements: Vec<Settlement>) -> Result<u64, SettleError> {
@@ -65,23 +92,16 @@ impl Claimed for SqliteClaim {
                 items.push(Item { entry, event, settlement });
             }
         }
-        let (answer, answered) = oneshot::channel();
-        // The job owns the entries until it is answered: if this future is dropped meanwhile, it
-        // is the job that moves them on, never both.
-        let (lanes, ready) = (Arc::clone(&self.lanes), Arc::clone(&self.ready));
-        self.writer.submit(Box::new(Settle { in_hand: InHand { items, lanes, ready }, answer }));
-        match answered.await {
-            Ok(Ok(seq)) => Ok(seq),
-            Ok(Err((error, mut in_hand))) => {
-                let mut settlements = Vec::with_capacity(in_hand.items.len());
-                for item in in_hand.items.drain(..) {
+        match self.hands.settle(items, None).await {
+            Ok(seq) => Ok(seq),
+            Err((error, in_hand)) => {
+                let mut settlements = Vec::new();
+                for item in in_hand.into_iter().flat_map(InHand::give_back) {
                     self.entries[item.settlement.index] = Some(item.entry);
                     settlements.push(item.settlement);
                 }
                 Err(SettleError { error, settlements })
             }
-            // The writer answers every job; only its panic could leave one unanswered.
-            Err(_) => Err(SettleError { error: StoreError::Closed, settlements: Vec::new() }),
         }
     }
 }
@@ -90,37 +110,53 @@ impl Drop for SqliteClaim {
     fn drop(&mut self) {
         let rest: Vec<Entry> = self.entries.iter_mut().filter_map(Option::take).collect();
         if !rest.is_empty() {
-            self.lanes.lock().put_back(rest);
-            self.ready.notify_one();
+            self.hands.lanes.lock().put_back(rest);
+            self.hands.ready.notify_one();
         }
     }
 }
 
-struct Item {
-    entry: Entry,
-    event: Arc<Event>,
-    settlement: Settlement,
+/// One event about to be settled.
+pub(super) struct Item {
+    pub entry: Entry,
+    pub event: Arc<Event>,
+    pub settlement: Settlement,
 }
 
 /// What a job is about to settle. Whatever happens to it (an answer that nobody takes, a writer
 /// that is gone), what is still in it when it is dropped goes back to its lane.
-struct InHand {
+pub(super) struct InHand {
     items: Vec<Item>,
+    /// The lease that it is settled under.
+    lease: Option<u64>,
     lanes: Arc<Mutex<Lanes>>,
     ready: Arc<Notify>,
+}
+
+impl InHand {
+    /// To whoever asked for the settlement.
+    pub(super) fn give_back(mut self) -> Vec<Item> {
+        std::mem::take(&mut self.items)
+    }
 }
 
 impl Drop for InHand {
     fn drop(&mut self) {
         if !self.items.is_empty() {
             let entries = self.items.drain(..).map(|i| i.entry).collect();
-            self.lanes.lock().put_back(entries);
+            let mut lanes = self.lanes.lock();
+            if let Some(token) = self.lease {
+                lanes.lease_settled(token);
+            }
+            lanes.put_back(entries);
+            drop(lanes);
             self.ready.notify_one();
         }
     }
 }
 
-type Answer = Result<u64, (StoreError, InHand)>;
+/// The number of the last change; or why not, and what was to be settled.
+pub(super) type Answer = Result<u64, (StoreError, Option<InHand>)>;
 
 struct Settle {
     in_hand: InHand,
@@ -146,11 +182,15 @@ impl Job for Settle {
             Ok(seq) => {
                 let items = std::mem::take(&mut in_hand.items);
                 let mut lanes = in_hand.lanes.lock();
+                if let Some(token) = in_hand.lease {
+                    lanes.lease_settled(token);
+                }
                 for item in items {
                     match item.settlement.verdict {
                         // As the table has it, so that a restart does not change it.
                         Verdict::Later { due, .. } => {
-                            lanes.schedule(item.entry, time(due.as_microsecond()));
+                            let entry = Entry { crashes: 0, ..item.entry };
+                            lanes.schedule(entry, time(due.as_microsecond()));
                         }
                         Verdict::Apply(_) | Verdict::Bury { .. } => lanes.settled(&item.entry),
                     }
@@ -159,7 +199,7 @@ impl Job for Settle {
                 let _ = answer.send(Ok(seq));
             }
             Err(error) => {
-                let _ = answer.send(Err((error, in_hand)));
+                let _ = answer.send(Err((error, Some(in_hand))));
             }
         }
     }

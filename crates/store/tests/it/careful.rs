@@ -34,7 +34,7 @@ async fn an_event_that_kills_the_server_counts_its_crashes() {
         let claim = store.claim(ALL).await.unwrap().unwrap();
         assert_eq!(claim.events().len(), 1, "alone");
         assert_eq!(claim.events()[0].did.as_str(), "did:plc:a", "the same one each time");
-        assert_eq!(claim.crashes(), crashes);
+        assert_eq!(claim.crashes(0), crashes);
     }
 }
 
@@ -46,7 +46,7 @@ async fn one_that_is_settled_makes_room_for_the_next_and_a_clean_stop_forgets() 
     for owner in ["did:plc:a", "did:plc:b"] {
         let mut claim = store.claim(ALL).await.unwrap().unwrap();
         let event = Arc::clone(&claim.events()[0]);
-        assert_eq!((event.did.as_str(), claim.events().len(), claim.crashes()), (owner, 1, 0));
+        assert_eq!((event.did.as_str(), claim.events().len(), claim.crashes(0)), (owner, 1, 0));
         let verdict = verdict(&event);
         assert!(matches!(verdict, Verdict::Apply(_)));
         claim.settle(vec![Settlement { index: 0, verdict, stages: vec![] }]).await.unwrap();
@@ -74,7 +74,7 @@ async fn an_attempt_that_failed_is_no_crash() {
     let store = open(&database);
     for attempt in 0..5 {
         let mut claim = store.claim(ALL).await.unwrap().unwrap();
-        assert_eq!((claim.crashes(), claim.events()[0].retry_count), (0, attempt));
+        assert_eq!((claim.crashes(0), claim.events()[0].retry_count), (0, attempt));
         let verdict = Verdict::Later { due: at(5), failed: Some("not yet".into()) };
         claim.settle(vec![Settlement { index: 0, verdict, stages: vec![] }]).await.unwrap();
         store.wake(at(6)).await.unwrap();

@@ -28,7 +28,7 @@ pub async fn accepted_events_come_out_as_they_went_in(rig: Rig) {
     let receipts = rig.store.append(intake(events.clone())).await.unwrap();
     assert_eq!(receipts, [Receipt::Accepted; 3]);
     assert_eq!(rig.depths(), ready([0, 3, 0, 0], bytes(&events)));
-    assert_eq!(rig.store.depths().oldest, Some(at(7)));
+    assert_eq!(rig.store.depths().oldest(), Some(at(7)));
     assert_eq!(rig.store.counts().await.unwrap().journal, 3);
 
     let mut claim = rig.claim().await;

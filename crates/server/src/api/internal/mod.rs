@@ -5,6 +5,8 @@ mod dead_letters;
 mod events;
 mod import;
 mod metrics;
+mod pause;
+mod stream;
 
 use super::{App, auth};
 use axum::{
@@ -30,6 +32,10 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/events/dead-letter/discard", post(dead_letters::discard))
         .route("/events/dead-letter/{id}/replay", post(dead_letters::replay_one))
         .route("/events/dead-letter/{id}", delete(dead_letters::discard_one))
+        .route("/events/stream", get(stream::stream))
+        .route("/pipeline", get(pause::state))
+        .route("/pipeline/pause", post(pause::pause))
+        .route("/pipeline/resume", post(pause::resume))
         .route("/audit", get(dead_letters::audit))
         .route("/cache/clear", post(metrics::clear_cache))
         .route("/events/{event_id}", get(events::find))

@@ -147,6 +147,13 @@ CREATE TABLE rejected_overflow (
     count INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- What stands still: the intake or the work of a type.
+CREATE TABLE paused (
+    part       TEXT NOT NULL,                   -- intake, work
+    event_type TEXT NOT NULL,
+    PRIMARY KEY (part, event_type)
+) WITHOUT ROWID;
+
 -- What operators did.
 CREATE TABLE audit (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,0 +1,101 @@
+//! One event under a lease, for work that waits on the network.
+//!
+//! A lease is in memory, like every claim here: a crash ends it, and the next start finds its event
+//! waiting. What keeps the law of [`Leased`] is that the event itself is under the token in
+//! [`Lanes`](super::lanes::Lanes): who settles takes it from there, and when the lease has run out
+//! it is no longer there to be taken.
+
+use super::{
+    careful::{self, Alone},
+    lanes::Entry,
+    settle::{Hands, InHand, Item},
+};
+use async_trait::async_trait;
+use rhiz_domain::{
+    Event,
+    store::{Leased, SettleError, Settlement, StoreError},
+};
+use std::sync::Arc;
+
+/// See the module.
+pub(super) struct SqliteLease {
+    token: u64,
+    event: Arc<Event>,
+    hands: Hands,
+    /// Held while its event is in hand alone.
+    _alone: Option<Alone>,
+}
+
+impl SqliteLease {
+    /// Takes an event that is in hand under a new lease.
+    pub(super) fn begin(
+        entry: Entry,
+        event: Arc<Event>,
+        hands: Hands,
+        alone: Option<Alone>,
+    ) -> Self {
+        let token = hands.lanes.lock().lease(entry, hands.clock.elapsed());
+        Self { token, event, hands, _alone: alone }
+    }
+}
+
+#[async_trait]
+impl Leased for SqliteLease {
+    fn event(&self) -> &Arc<Event> {
+        &self.event
+    }
+
+    fn token(&self) -> u64 {
+        self.token
+    }
+
+    async fn beat(&mut self) -> Result<(), StoreError> {
+        let lives = self.hands.lanes.lock().beat(self.token, self.hands.clock.elapsed());
+        if lives { Ok(()) } else { Err(StoreError::Fenced) }
+    }
+
+    async fn settle(&mut self, settlement: Settlement) -> Result<u64, SettleError> {
+        let entry = self.hands.lanes.lock().leave_lease(self.token);
+        let Some(entry) = entry else {
+            let settlements = vec![settlement];
+            return Err(SettleError { error: StoreError::Fenced, settlements });
+        };
+        let item = Item { entry, event: Arc::clone(&self.event), settlement };
+        match self.hands.settle(vec![item], Some(self.token)).await {
+            Ok(seq) => Ok(seq),
+            Err((error, in_hand)) => {
+                let mut settlements = Vec::new();
+                for item in in_hand.into_iter().flat_map(InHand::give_back) {
+                    let now = self.hands.clock.elapsed();
+                    self.hands.lanes.lock().back_under_lease(self.token, item.entry, now);
+                    settlements.push(item.settlement);
+                }
+                Err(SettleError { error, settlements })
+            }
+        }
+    }
+}
+
+impl Drop for SqliteLease {
+    fn drop(&mut self) {
+        self.hands.lanes.lock().end_lease(self.token);
+        self.hands.ready.notify_one();
+    }
+}
+
+/// Makes ready what is under leases that have run out, and counts that it did not come back.
+/// Answers whether there was any.
+pub(super) async fn run_out(hands: &Hands) -> bool {
+    let entries = hands.lanes.lock().run_out(hands.clock.elapsed());
+    let any = !entries.is_empty();
+    for entry in entries {
+        // If it cannot be counted now, it is tried once more than it might be: no harm.
+        let crashes = match careful::count(&hands.writer, &entry).await {
+            Ok(crashes) => crashes,
+            Err(_) => entry.crashes,
+        };
+        tracing::warn!(seq = entry.seq, crashes, "a lease has run out");
+        hands.lanes.lock().ready_again(Entry { crashes, ..entry });
+    }
+    any
+}
