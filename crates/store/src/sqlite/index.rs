@@ -61,20 +61,16 @@ fn dates(conn: &Connection, id: EntityId) -> rusqlite::Result<(Option<i64>, Opti
              SELECT l.created, l.rev FROM relationships l JOIN entities o ON o.id = l.owner
                  WHERE l.subject = $1 AND l.visibility < 2 AND o.active
              UNION ALL
-             SELECT l.created, l.rev FROM records r JOIN relationships l
-                 ON l.subject = r.subject AND l.owner = r.owner AND l.rkey = r.rkey
+             SELECT l.created, l.rev FROM records r JOIN relationships l ON l.id = r.id
                  WHERE r.owner = $1 AND r.collection = 1 AND l.visibility < 2
              UNION ALL
              SELECT a.effective, a.rev FROM attestations a JOIN entities o ON o.id = a.attester
                  WHERE a.target_owner = $1 AND o.active AND NOT EXISTS (
-                     SELECT 1 FROM records t JOIN relationships l
-                         ON l.subject = t.subject AND l.owner = t.owner AND l.rkey = t.rkey
+                     SELECT 1 FROM records t JOIN relationships l ON l.id = t.id
                          WHERE t.owner = a.target_owner AND t.collection = 1
                              AND t.rkey = a.target_rkey AND l.visibility = 2)
              UNION ALL
-             SELECT a.effective, a.rev FROM records r JOIN attestations a
-                 ON a.target_owner = r.subject AND a.target_rkey = r.subject_rkey
-                     AND a.attester = r.owner AND a.rkey = r.rkey
+             SELECT a.effective, a.rev FROM records r JOIN attestations a ON a.id = r.id
                  WHERE r.owner = $1 AND r.collection = 2
              UNION ALL
              SELECT NULL, rev FROM records

@@ -48,12 +48,11 @@ fn name_of(tx: &mut Tx<'_>, did: &Did) -> rusqlite::Result<Name> {
     Ok(name)
 }
 
-/// The derived row that a record row points to.
+/// The derived row of a record row: it has the same id.
 struct Derived {
+    id: i64,
     collection: Collection,
     key: RecordKey,
-    subject: EntityId,
-    subject_rkey: Tid,
 }
 
 fn merge_record(tx: &mut Tx<'_>, write: &RecordWrite) -> rusqlite::Result<()> {
@@ -62,71 +61,59 @@ fn merge_record(tx: &mut Tx<'_>, write: &RecordWrite) -> rusqlite::Result<()> {
     let old = tx
         .conn
         .prepare_cached(
-            "SELECT class, rev, deleted, hash, subject, subject_rkey FROM records
+            "SELECT id, class, rev, deleted, hash, subject, subject_rkey FROM records
              WHERE owner = $1 AND collection = $2 AND rkey = $3",
         )?
         .query_row(params![owner.id.0, write.collection as i64, column(write.rkey)], |row| {
             let version = Version {
-                class: row.get(0)?,
-                rev: tid(row.get(1)?),
-                deleted: row.get(2)?,
-                hash: row.get(3)?,
+                class: row.get(1)?,
+                rev: tid(row.get(2)?),
+                deleted: row.get(3)?,
+                hash: row.get(4)?,
             };
-            let subject: Option<u32> = row.get(4)?;
-            let subject_rkey = tid(row.get::<_, Option<i64>>(5)?.unwrap_or(0));
-            Ok((version, subject.map(EntityId), subject_rkey))
+            let subject: Option<u32> = row.get(5)?;
+            let subject_rkey = tid(row.get::<_, Option<i64>>(6)?.unwrap_or(0));
+            let about = subject.map(|subject| (EntityId(subject), subject_rkey));
+            Ok((row.get::<_, i64>(0)?, version, about))
         })
         .optional()?;
     match &old {
-        Some((version, ..)) if *version > write.version => return Ok(()),
-        Some((version, ..)) if *version == write.version => return confirm(tx, write, key.owner),
+        Some((_, version, _)) if *version > write.version => return Ok(()),
+        Some((id, version, _)) if *version == write.version => {
+            return confirm(tx, write, *id, key.owner);
+        }
         _ => {}
     }
-    let old_derived = old.and_then(|(_, subject, subject_rkey)| {
-        Some(Derived { collection: write.collection, key, subject: subject?, subject_rkey })
-    });
     let live = (write.version.rev > owner.floor).then_some(write.record.as_ref()).flatten();
-    let new_derived = match live {
+    let about = match live {
         Some(Record::Relationship(r)) => Some((name_of(tx, &r.subject)?.id, Tid::ZERO)),
         Some(Record::Attestation(a)) => Some((name_of(tx, &a.target_owner)?.id, a.target_rkey)),
         Some(Record::Profile(_)) => Some((owner.id, Tid::ZERO)),
         _ => None,
     };
-    tx.conn
-        .prepare_cached(
-            "INSERT OR REPLACE INTO records (owner, collection, rkey, class, rev, deleted, hash,
-                 verified, subject, subject_rkey, indexed_at, cid, body)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        )?
-        .execute(params![
-            owner.id.0,
-            write.collection as i64,
-            column(write.rkey),
-            write.version.class,
-            column(write.version.rev),
-            write.version.deleted,
-            write.version.hash,
-            write.verified,
-            new_derived.map(|(subject, _)| subject.0),
-            new_derived.map(|(_, rkey)| column(rkey)),
-            tx.now,
-            live.and(write.cid.as_deref()),
-            live.and(write.body.as_deref()),
-        ])?;
-    if let Some(old) = old_derived
-        && new_derived != Some((old.subject, old.subject_rkey))
-    {
-        remove_derived(tx, &write.owner, &old)?;
-    }
-    match (live, new_derived) {
+    let id = match old {
+        None => insert_record(tx, write, owner.id, about, live.is_some())?,
+        Some((id, _, was_about)) => {
+            update_record(tx, write, id, about, live.is_some())?;
+            if was_about.is_some() && was_about != about {
+                remove_derived(
+                    tx,
+                    &write.owner,
+                    &Derived { id, collection: write.collection, key },
+                )?;
+            }
+            id
+        }
+    };
+    match (live, about) {
         (Some(Record::Relationship(r)), Some((subject, _))) => {
             let fact = relationship_fact(write, key, subject, r);
-            insert_relationship(tx, &fact)?;
+            insert_relationship(tx, id, &fact)?;
             tx.changes.push(Change::Relationship(fact));
         }
         (Some(Record::Attestation(a)), Some((subject, _))) => {
             let fact = attestation_fact(write, key, subject, a);
-            insert_attestation(tx, &fact)?;
+            insert_attestation(tx, id, &fact)?;
             tx.changes.push(Change::Attestation(fact));
         }
         (Some(Record::Profile(p)), _) => insert_profile(tx, write, owner.id, p)?,
@@ -135,25 +122,83 @@ fn merge_record(tx: &mut Tx<'_>, write: &RecordWrite) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// What a record row is about, for the columns of its derived row.
+type About = Option<(EntityId, Tid)>;
+
+/// Writes the row of a record that is new; answers with its id.
+fn insert_record(
+    tx: &Tx<'_>,
+    write: &RecordWrite,
+    owner: EntityId,
+    about: About,
+    live: bool,
+) -> rusqlite::Result<i64> {
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO records (owner, collection, rkey, class, rev, deleted, hash, verified,
+                 subject, subject_rkey, indexed_at, cid, body)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        )?
+        .execute(params![
+            owner.0,
+            write.collection as i64,
+            column(write.rkey),
+            write.version.class,
+            column(write.version.rev),
+            write.version.deleted,
+            write.version.hash,
+            write.verified,
+            about.map(|(subject, _)| subject.0),
+            about.map(|(_, rkey)| column(rkey)),
+            tx.now,
+            write.cid.as_deref().filter(|_| live),
+            write.body.as_deref().filter(|_| live),
+        ])?;
+    Ok(tx.conn.last_insert_rowid())
+}
+
+/// Writes a greater version over a record row.
+fn update_record(
+    tx: &Tx<'_>,
+    write: &RecordWrite,
+    id: i64,
+    about: About,
+    live: bool,
+) -> rusqlite::Result<()> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE records SET class = $1, rev = $2, deleted = $3, hash = $4, verified = $5,
+                 subject = $6, subject_rkey = $7, indexed_at = $8, cid = $9, body = $10
+             WHERE id = $11",
+        )?
+        .execute(params![
+            write.version.class,
+            column(write.version.rev),
+            write.version.deleted,
+            write.version.hash,
+            write.verified,
+            about.map(|(subject, _)| subject.0),
+            about.map(|(_, rkey)| column(rkey)),
+            tx.now,
+            write.cid.as_deref().filter(|_| live),
+            write.body.as_deref().filter(|_| live),
+            id,
+        ])?;
+    Ok(())
+}
+
 /// The same write, told once more: what one source proved, or called by another CID, is kept
 /// whichever comes first.
-fn confirm(tx: &mut Tx<'_>, write: &RecordWrite, owner: EntityId) -> rusqlite::Result<()> {
+fn confirm(tx: &mut Tx<'_>, write: &RecordWrite, id: i64, owner: EntityId) -> rusqlite::Result<()> {
     let changed = tx
         .conn
         .prepare_cached(
             "UPDATE records SET verified = max(verified, $1),
                  cid = CASE WHEN body IS NULL THEN NULL
                      ELSE nullif(max(coalesce(cid, ''), coalesce($2, '')), '') END
-             WHERE owner = $3 AND collection = $4 AND rkey = $5
-                 AND (verified < $1 OR (body IS NOT NULL AND coalesce(cid, '') < coalesce($2, '')))",
+             WHERE id = $3 AND (verified < $1 OR (body IS NOT NULL AND coalesce(cid, '') < coalesce($2, '')))",
         )?
-        .execute(params![
-            write.verified,
-            write.cid,
-            owner.0,
-            write.collection as i64,
-            column(write.rkey),
-        ])?;
+        .execute(params![write.verified, write.cid, id])?;
     if changed > 0 {
         tx.changes.push(Change::Touched(owner));
     }
@@ -198,14 +243,15 @@ fn attestation_fact(
     }
 }
 
-fn insert_relationship(tx: &Tx<'_>, fact: &RelationshipFact) -> rusqlite::Result<()> {
+fn insert_relationship(tx: &Tx<'_>, id: i64, fact: &RelationshipFact) -> rusqlite::Result<()> {
     tx.conn
         .prepare_cached(
-            "INSERT OR REPLACE INTO relationships (subject, owner, rkey, kind, strength,
+            "INSERT OR REPLACE INTO relationships (id, subject, owner, rkey, kind, strength,
                  last_interaction, created, rev, signed, visibility, consent)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )?
         .execute(params![
+            id,
             fact.subject.0,
             fact.key.owner.0,
             column(fact.key.rkey),
@@ -221,14 +267,15 @@ fn insert_relationship(tx: &Tx<'_>, fact: &RelationshipFact) -> rusqlite::Result
     Ok(())
 }
 
-fn insert_attestation(tx: &Tx<'_>, fact: &AttestationFact) -> rusqlite::Result<()> {
+fn insert_attestation(tx: &Tx<'_>, id: i64, fact: &AttestationFact) -> rusqlite::Result<()> {
     tx.conn
         .prepare_cached(
-            "INSERT OR REPLACE INTO attestations (target_owner, target_rkey, attester, rkey, kind,
-                 confidence, effective, rev)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT OR REPLACE INTO attestations (id, target_owner, target_rkey, attester, rkey,
+                 kind, confidence, effective, rev)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )?
         .execute(params![
+            id,
             fact.target.owner.0,
             column(fact.target.rkey),
             fact.key.owner.0,
@@ -305,25 +352,11 @@ pub(super) fn terms(name: &str) -> Vec<String> {
 fn remove_derived(tx: &mut Tx<'_>, owner: &Did, old: &Derived) -> rusqlite::Result<()> {
     match old.collection {
         Collection::Relationship => {
-            tx.conn
-                .prepare_cached(
-                    "DELETE FROM relationships WHERE subject = $1 AND owner = $2 AND rkey = $3",
-                )?
-                .execute(params![old.subject.0, old.key.owner.0, column(old.key.rkey)])?;
+            tx.conn.prepare_cached("DELETE FROM relationships WHERE id = $1")?.execute([old.id])?;
             tx.changes.push(Change::RelationshipGone(old.key));
         }
         Collection::Attestation => {
-            tx.conn
-                .prepare_cached(
-                    "DELETE FROM attestations WHERE target_owner = $1 AND target_rkey = $2
-                         AND attester = $3 AND rkey = $4",
-                )?
-                .execute(params![
-                    old.subject.0,
-                    column(old.subject_rkey),
-                    old.key.owner.0,
-                    column(old.key.rkey),
-                ])?;
+            tx.conn.prepare_cached("DELETE FROM attestations WHERE id = $1")?.execute([old.id])?;
             tx.changes.push(Change::AttestationGone(old.key));
         }
         Collection::Profile => {
@@ -388,28 +421,24 @@ fn raise_floor(tx: &mut Tx<'_>, did: &Did, name: Name, time: i64) -> rusqlite::R
     let dead = tx
         .conn
         .prepare_cached(
-            "SELECT collection, rkey, subject, subject_rkey FROM records
-             WHERE owner = $1 AND rev <= $2 AND body IS NOT NULL",
+            "SELECT id, collection, rkey, subject IS NOT NULL FROM records
+             WHERE owner = $1 AND rev <= $2 AND body IS NOT NULL ORDER BY collection, rkey",
         )?
         .query_map(params![name.id.0, column(floor)], |row| {
-            Ok((row.get(0)?, tid(row.get(1)?), row.get(2)?, row.get::<_, Option<i64>>(3)?))
+            Ok((row.get(0)?, row.get(1)?, tid(row.get(2)?), row.get(3)?))
         })?
-        .collect::<rusqlite::Result<Vec<(i64, Tid, Option<u32>, Option<i64>)>>>()?;
-    tx.conn
-        .prepare_cached(
-            "UPDATE records SET body = NULL, cid = NULL, subject = NULL, subject_rkey = NULL
-             WHERE owner = $1 AND rev <= $2 AND body IS NOT NULL",
-        )?
-        .execute(params![name.id.0, column(floor)])?;
-    for (collection, rkey, subject, subject_rkey) in dead {
-        let (Some(collection), Some(subject)) = (Collection::from_number(collection), subject)
-        else {
-            continue;
-        };
-        let key = RecordKey { owner: name.id, rkey };
-        let subject_rkey = tid(subject_rkey.unwrap_or(0));
-        let derived = Derived { collection, key, subject: EntityId(subject), subject_rkey };
-        remove_derived(tx, did, &derived)?;
+        .collect::<rusqlite::Result<Vec<(i64, i64, Tid, bool)>>>()?;
+    for (id, collection, rkey, derived) in dead {
+        tx.conn
+            .prepare_cached(
+                "UPDATE records SET body = NULL, cid = NULL, subject = NULL, subject_rkey = NULL
+                 WHERE id = $1",
+            )?
+            .execute([id])?;
+        if derived && let Some(collection) = Collection::from_number(collection) {
+            let key = RecordKey { owner: name.id, rkey };
+            remove_derived(tx, did, &Derived { id, collection, key })?;
+        }
     }
     // Texts that no fact holds are gone too.
     tx.changes.push(Change::Touched(name.id));

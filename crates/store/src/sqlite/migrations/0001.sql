@@ -19,7 +19,10 @@ CREATE INDEX entities_handle ON entities (handle) WHERE handle IS NOT NULL;
 
 -- What wrote each record, for ever: a deleted one stays as a tombstone without body.
 -- (class, rev, deleted, hash) is its version; the greatest wins.
+-- Rows stand in the order in which they were first heard of, so that new ones fill page after page;
+-- only the narrow indexes are written in random order (docs/decisions/0005).
 CREATE TABLE records (
+    id           INTEGER PRIMARY KEY,
     owner        INTEGER NOT NULL,
     collection   INTEGER NOT NULL,
     rkey         INTEGER NOT NULL,
@@ -28,16 +31,17 @@ CREATE TABLE records (
     deleted      INTEGER NOT NULL,
     hash         BLOB NOT NULL,
     verified     INTEGER NOT NULL,
-    subject      INTEGER,                       -- key of the derived row, while there is one
+    subject      INTEGER,                       -- what it is about, while there is a derived row
     subject_rkey INTEGER,
     indexed_at   INTEGER NOT NULL,
     cid          TEXT,                          -- only when it is not the canonical form's
-    body         TEXT,                          -- NULL when not live
-    PRIMARY KEY (owner, collection, rkey)
-) WITHOUT ROWID;
+    body         TEXT                           -- NULL when not live
+);
+CREATE UNIQUE INDEX records_key ON records (owner, collection, rkey);
 
--- Derived from records: live relationships, by whom they are about.
+-- Derived from records: live relationships. The id is the record's.
 CREATE TABLE relationships (
+    id               INTEGER PRIMARY KEY,
     subject          INTEGER NOT NULL,
     owner            INTEGER NOT NULL,
     rkey             INTEGER NOT NULL,
@@ -48,12 +52,13 @@ CREATE TABLE relationships (
     rev              INTEGER NOT NULL,
     signed           INTEGER NOT NULL,          -- 1 by the owner, 2 by the subject
     visibility       INTEGER NOT NULL,
-    consent          INTEGER NOT NULL,
-    PRIMARY KEY (subject, owner, rkey)
-) WITHOUT ROWID;
+    consent          INTEGER NOT NULL
+);
+CREATE INDEX relationships_subject ON relationships (subject);
 
--- Derived from records: live attestations, by what they are about.
+-- Derived from records: live attestations. The id is the record's.
 CREATE TABLE attestations (
+    id           INTEGER PRIMARY KEY,
     target_owner INTEGER NOT NULL,
     target_rkey  INTEGER NOT NULL,
     attester     INTEGER NOT NULL,
@@ -61,9 +66,9 @@ CREATE TABLE attestations (
     kind         INTEGER NOT NULL,
     confidence   INTEGER NOT NULL,
     effective    INTEGER NOT NULL,              -- µs
-    rev          INTEGER NOT NULL,
-    PRIMARY KEY (target_owner, target_rkey, attester, rkey)
-) WITHOUT ROWID;
+    rev          INTEGER NOT NULL
+);
+CREATE INDEX attestations_target ON attestations (target_owner);
 
 -- Derived from records (made = 0), or made through the API (made = 1); the record's comes first.
 CREATE TABLE profiles (
@@ -89,8 +94,8 @@ CREATE INDEX terms_entity ON terms (entity);
 
 -- Accepted, not yet applied.
 CREATE TABLE journal (
+    seq          INTEGER PRIMARY KEY,
     priority     INTEGER NOT NULL,
-    seq          INTEGER NOT NULL,
     event_id     TEXT NOT NULL,
     event_type   TEXT NOT NULL,
     did          TEXT NOT NULL,
@@ -103,9 +108,8 @@ CREATE TABLE journal (
     place        INTEGER,
     verified     INTEGER NOT NULL,
     stages       TEXT,
-    payload      TEXT NOT NULL,
-    PRIMARY KEY (priority, seq)
-) WITHOUT ROWID;
+    payload      TEXT NOT NULL
+);
 
 -- Identities of what was accepted, so that the same event is accepted once.
 CREATE TABLE accepted (
