@@ -4,6 +4,7 @@ mod careful;
 mod conformance;
 mod crash;
 mod files;
+mod many;
 
 use async_trait::async_trait;
 use rhiz_domain::{Clock, store::Store};
