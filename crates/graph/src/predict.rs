@@ -245,41 +245,68 @@ impl Graph {
         }
         let mut lessons = self.read_long(
             |_| Vec::new(),
-            |state, all: &mut Vec<Lesson>, n| {
+            |state, all: &mut Vec<(Lesson, Spoken)>, n| {
+                let facts = &state.facts;
                 let from = n * 1024;
-                let to = (from + 1024).min(state.facts.record_slots());
+                let to = (from + 1024).min(facts.record_slots());
                 (from < to).then(|| {
                     let live = (from..to).map(|slot| slot as u32);
-                    let live = live.filter(|&s| state.facts.record(s).pair != crate::facts::NONE);
-                    all.extend(live.filter_map(|slot| lesson(&state.facts, slot)));
+                    let live = live.filter(|&s| facts.record(s).pair != crate::facts::NONE);
+                    all.extend(live.filter_map(|s| Some((lesson(facts, s)?, spoken(facts, s)))));
                     to - from
                 })
             },
         );
-        lessons.sort_unstable_by(|a, b| {
+        let order = |(a, _): &(Lesson, Spoken), (b, _): &(Lesson, Spoken)| {
             a.at.total_cmp(&b.at).then_with(|| {
                 let (x, y) = (a.key, b.key);
                 let facts = &self.state.read().facts;
                 facts.compare_authorities(x.owner.0, y.owner.0).then(x.rkey.cmp(&y.rkey))
             })
-        });
-        let mut learned = Learned::about(&self.state.read().facts);
-        let mut said: HashMap<(u32, u32), (f64, u32)> = HashMap::with_capacity(lessons.len());
-        let mut learn = |learned: &mut Learned, lesson: &Lesson| {
-            let (from, to) = (lesson.key.owner.0, lesson.subject);
-            let answer = said
-                .get(&(to, from))
-                .map(|&(y, slot)| (y, f64::from(learned.surprise[slot as usize])));
-            learned.learn(lesson, answer);
-            said.insert((from, to), (lesson.y, lesson.slot));
         };
-        for lesson in &lessons {
-            learn(&mut learned, lesson);
+        // Two halves on two threads; then the sort finds two runs, and only merges them.
+        let middle = lessons.len() / 2;
+        let (former, latter) = lessons.split_at_mut(middle);
+        std::thread::scope(|scope| {
+            scope.spawn(|| former.sort_unstable_by(order));
+            latter.sort_unstable_by(order);
+        });
+        lessons.sort_by(order);
+        let mut learned = Learned::about(&self.state.read().facts);
+        let mut said: HashMap<(u32, u32), (f64, u32)> = HashMap::new();
+        for (lesson, spoken) in &lessons {
+            let (from, to) = (lesson.key.owner.0, lesson.subject);
+            let answer = match spoken {
+                Spoken::Both => said.get(&(to, from)),
+                Spoken::One => None,
+            };
+            let answer = answer.map(|&(y, slot)| (y, f64::from(learned.surprise[slot as usize])));
+            learned.learn(lesson, answer);
+            if let Spoken::Both = spoken {
+                said.insert((from, to), (lesson.y, lesson.slot));
+            }
         }
+        drop(lessons);
         let mut state = self.state.write();
-        for lesson in state.learned.since.take().unwrap_or_default() {
-            learn(&mut learned, &lesson);
-        }
+        let since = state.learned.since.take().unwrap_or_default();
         state.learned = learned;
+        for lesson in since {
+            let answer = state.answer(lesson.subject, lesson.key.owner.0);
+            state.learned.learn(&lesson, answer);
+        }
     }
+}
+
+/// Whether a pair has records of one side only: most have, and nothing has to be remembered of
+/// them.
+#[derive(Debug, Clone, Copy)]
+enum Spoken {
+    One,
+    Both,
+}
+
+fn spoken(facts: &Facts, slot: u32) -> Spoken {
+    let r = facts.record(slot);
+    let both = facts.records_of(r.pair).any(|other| facts.record(other).owner != r.owner);
+    if both { Spoken::Both } else { Spoken::One }
 }
