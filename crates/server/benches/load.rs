@@ -1,10 +1,9 @@
 //! Facts from SQLite, and the graph from the facts: `cargo bench -p rhiz --bench load -- [1m|10m]`
 //!
 //! What a start waits for, measured step by step. The database is made once and kept in `target/`
-//! (10 million relationships: about 1 GB, a few minutes). Its rows are written with SQL into the
+//! (10 million relationships: about 1 GB, a minute or two). Its rows are written with SQL into the
 //! schema that the store made, not through the pipeline, which would take a quarter of an hour:
-//! those that a start reads, without their records. They come in eight rounds over all keys, so
-//! that neighbouring rows do not lie side by side in the file.
+//! those that a start reads, without their records, in the order in which they "arrived".
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 #![expect(clippy::disallowed_methods, reason = "it measures, and so asks the machine for the time")]
 
@@ -27,7 +26,6 @@ use std::{
 
 /// Runs from the page cache.
 const RUNS: usize = 2;
-const ROUNDS: usize = 8;
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
@@ -78,7 +76,7 @@ fn open(path: &Path) -> SqliteStore {
 
 /// The database with so many relationships: made, unless it is there already.
 async fn database(name: &str, count: usize) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{name}.db"));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("relationships-{name}.db"));
     if path.exists() {
         return path;
     }
@@ -104,35 +102,37 @@ fn fill(path: &Path, network: &Network) -> rusqlite::Result<()> {
     }
     drop(insert);
     tx.commit()?;
-    let mut order: Vec<u32> = (0..network.statements.len() as u32).collect();
-    order.sort_unstable_by_key(|&n| {
-        let (owner, subject, ..) = network.statements[n as usize];
-        (n as usize % ROUNDS, subject, owner)
-    });
-    for round in order.chunks(order.len().div_ceil(ROUNDS)) {
-        let tx = conn.transaction()?;
-        let mut insert = tx.prepare(
-            "INSERT INTO relationships (subject, owner, rkey, kind, strength, last_interaction,
-                 created, rev, signed, visibility, consent)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0)",
-        )?;
-        for &n in round {
-            let r = network.relationship(n as usize);
-            let (rkey, rev) = (r.key.rkey.to_u64(), r.rev.to_u64());
-            insert.execute(params![
-                r.subject.0,
-                r.key.owner.0,
-                rkey,
-                &*r.kind,
-                r.strength,
-                r.last_interaction,
-                r.created,
-                rev
-            ])?;
-        }
-        drop(insert);
-        tx.commit()?;
+    // An index is quicker made than kept up.
+    let index: String = conn.query_row(
+        "SELECT sql FROM sqlite_schema WHERE name = 'relationships_subject'",
+        [],
+        |row| row.get(0),
+    )?;
+    conn.execute_batch("DROP INDEX relationships_subject")?;
+    let tx = conn.transaction()?;
+    let mut insert = tx.prepare(
+        "INSERT INTO relationships (id, subject, owner, rkey, kind, strength, last_interaction,
+             created, rev, signed, visibility, consent)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0)",
+    )?;
+    for n in 0..network.statements.len() {
+        let r = network.relationship(n);
+        let (rkey, rev) = (r.key.rkey.to_u64(), r.rev.to_u64());
+        insert.execute(params![
+            n,
+            r.subject.0,
+            r.key.owner.0,
+            rkey,
+            &*r.kind,
+            r.strength,
+            r.last_interaction,
+            r.created,
+            rev
+        ])?;
     }
+    drop(insert);
+    tx.commit()?;
+    conn.execute_batch(&index)?;
     conn.pragma_update(None, "wal_checkpoint", "TRUNCATE")?;
     conn.pragma_update(None, "journal_mode", "DELETE")
 }

@@ -1,7 +1,7 @@
 //! Everything that is live, read once: what the graph is built from.
 //!
 //! Decoding a row takes longer than reading it, so several connections read, each on a thread of
-//! its own, ranges of entities one after another. They all have to see the same commit.
+//! its own, ranges of a table one after another. They all have to see the same commit.
 
 use super::{names::tid, schema::open_reader};
 use rhiz_domain::{
@@ -59,8 +59,6 @@ impl Counter<'_> {
 /// What is in one table.
 struct Table {
     name: &'static str,
-    /// The column that ranges are of; the key begins with it.
-    by: &'static str,
     rows: usize,
 }
 
@@ -75,13 +73,13 @@ pub(super) fn read(conn: &Connection, progress: Report<'_>) -> rusqlite::Result<
 
 fn read_view(conn: &Connection, progress: Report<'_>) -> rusqlite::Result<Facts> {
     let seq = change(conn)?;
-    let table = |name, by| {
+    let table = |name| {
         let rows = conn.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get(0));
-        rows.map(|rows| Table { name, by, rows })
+        rows.map(|rows| Table { name, rows })
     };
-    let entities = table("entities", "id")?;
-    let relationships = table("relationships", "subject")?;
-    let attestations = table("attestations", "target_owner")?;
+    let entities = table("entities")?;
+    let relationships = table("relationships")?;
+    let attestations = table("attestations")?;
     let total = entities.rows + relationships.rows + attestations.rows;
     progress(0, total as u64);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(THREADS));
@@ -125,7 +123,7 @@ fn helpers(conn: &Connection, seq: u64, count: usize) -> rusqlite::Result<Vec<Co
     Ok(helpers)
 }
 
-/// Reads a table range by range, on the thread of each connection; in the order of the key.
+/// Reads a table range by range, on the thread of each connection; in the order of its numbers.
 fn in_ranges<'a, T: Send>(
     conn: &Connection,
     helpers: &mut [Connection],
@@ -133,14 +131,14 @@ fn in_ranges<'a, T: Send>(
     counter: impl Fn() -> Counter<'a> + Sync,
     read: fn(&Connection, [i64; 2], &mut Counter<'_>, &mut Vec<T>) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<Vec<T>> {
-    let Table { name, by, rows } = table;
+    let Table { name, rows } = table;
     if helpers.is_empty() {
         let mut facts = Vec::with_capacity(*rows);
         read(conn, [i64::MIN, i64::MAX], &mut counter(), &mut facts)?;
         return Ok(facts);
     }
     let last: i64 =
-        conn.query_row(&format!("SELECT coalesce(max({by}), 0) FROM {name}"), [], |r| r.get(0))?;
+        conn.query_row(&format!("SELECT coalesce(max(id), 0) FROM {name}"), [], |r| r.get(0))?;
     let ranges = RANGES * (1 + helpers.len());
     let width = last / ranges as i64 + 1;
     let next = AtomicUsize::new(0);
@@ -214,8 +212,7 @@ fn read_relationships(
     let mut statement = conn.prepare(
         "SELECT subject, owner, rkey, kind, strength, last_interaction, created, rev, signed,
              visibility, consent
-         FROM relationships WHERE subject BETWEEN $1 AND $2
-         ORDER BY subject, owner, rkey",
+         FROM relationships WHERE id BETWEEN $1 AND $2 ORDER BY id",
     )?;
     let mut rows = statement.query(range)?;
     while let Some(row) = rows.next()? {
@@ -263,8 +260,7 @@ fn read_attestations(
 ) -> rusqlite::Result<()> {
     let mut statement = conn.prepare(
         "SELECT target_owner, target_rkey, attester, rkey, kind, confidence, effective, rev
-         FROM attestations WHERE target_owner BETWEEN $1 AND $2
-         ORDER BY target_owner, target_rkey, attester, rkey",
+         FROM attestations WHERE id BETWEEN $1 AND $2 ORDER BY id",
     )?;
     let mut rows = statement.query(range)?;
     while let Some(row) = rows.next()? {
