@@ -23,7 +23,8 @@ use std::{sync::Arc, time::Duration};
 /// Why a store could not do it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// It may work later: locked, disk full, unreachable. The text is for operators.
+    /// It may work later: locked, disk full, unreachable. The text says in a sentence of ours what
+    /// to do about it; callers with a key may see it.
     #[error("the database cannot be used at the moment: {0}")]
     Unavailable(String),
     /// The database was written by a newer version of this program.

@@ -191,11 +191,35 @@ fn refuse_open(_: &File, _: &Path) -> Result<(), KeyError> {
 
 /// Makes a data directory: a new one is its owner's alone, for private relationships are in it as
 /// well as the key; one that exists keeps its mode.
+///
+/// Law: when this answers, the name is on the disk. A power cut would else take the directory with
+/// everything in it, however well that was flushed.
 pub fn make_folder(path: &Path) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.exists());
+    let missing: Vec<&Path> = missing.collect();
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(path)
+    builder.recursive(true).create(path)?;
+    for made in &missing {
+        flush_name(made)?;
+    }
+    if missing.is_empty() {
+        // An earlier start may have died before it came to this; who may not read the folder above
+        // did not make this one.
+        let _ = flush_name(path);
+    }
+    Ok(())
+}
+
+/// Flushes the folder that a name is in.
+fn flush_name(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if let Some(folder) = path.parent() {
+        let here = Path::new(".");
+        File::open(if folder.as_os_str().is_empty() { here } else { folder })?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Writes the key under a temporary name and gives it its own, unless that is taken.
@@ -216,11 +240,7 @@ fn store(temporary: &Path, path: &Path, key: &SecretKey) -> io::Result<()> {
         Err(_) => fs::rename(temporary, path)?,
         Ok(()) => {}
     }
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
+    flush_name(path)
 }
 
 /// Removes what a crash between writing and naming left behind: keys that nobody ever used.

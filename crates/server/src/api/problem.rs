@@ -203,6 +203,15 @@ impl From<SubmitError> for Problem {
             SubmitError::Draining => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(5)
             }
+            // Who may submit may know why, and can do something about it. The log has it already.
+            SubmitError::Store(StoreError::Unavailable(why)) => {
+                let detail = format!(
+                    "the database cannot be written at the moment; nothing was stored, try again: \
+                     {why}"
+                );
+                let code = "database_unavailable";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER)
+            }
             SubmitError::Store(error) => error.into(),
         }
     }

@@ -5,11 +5,20 @@ use rhiz_domain::Tid;
 use rhiz_testkit::relay::{Connection, Relay};
 use serde_json::json;
 
-/// One statement, a second after the one before.
-fn message(n: u16) -> String {
-    let micros = 1_767_225_600_000_000 + i64::from(n) * 1_000_000;
+/// People whom the statements are about.
+pub(crate) const OTHERS: usize = 7;
+
+/// When a message was sent: a second after the one before.
+pub(crate) fn time_us(n: u16) -> i64 {
+    1_767_225_600_000_000 + i64::from(n) * 1_000_000
+}
+
+/// One statement: of a person of its own, about one of few.
+pub(crate) fn message(n: u16) -> String {
+    let micros = time_us(n);
     let time = jiff::Timestamp::from_microsecond(micros).unwrap();
-    let (owner, other) = (format!("did:plc:from{n}"), format!("did:plc:to{}", n % 7));
+    let (owner, other) =
+        (format!("did:plc:from{n}"), format!("did:plc:to{}", usize::from(n) % OTHERS));
     let at = format!("{time:.3}");
     json!({
         "did": owner, "time_us": micros, "kind": "commit",

@@ -107,7 +107,17 @@ impl Server {
     }
 
     /// Starts the command, and waits for its address.
-    pub(crate) fn start(data: &Data, mut command: Command) -> Self {
+    pub(crate) fn start(data: &Data, command: Command) -> Self {
+        Self::try_start(data, command).unwrap_or_else(|(line, _)| {
+            panic!("no server: {line:?}\n{}", log(&data.beside("log")));
+        })
+    }
+
+    /// `Err` when it ended before it had an address: what it said instead, and how it ended.
+    pub(crate) fn try_start(
+        data: &Data,
+        mut command: Command,
+    ) -> Result<Self, (String, ExitStatus)> {
         let log = data.beside("log");
         let err = File::options().create(true).append(true).open(&log).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(err).spawn().unwrap();
@@ -115,11 +125,14 @@ impl Server {
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("Rhiz is at http://").and_then(|a| a.parse().ok());
-        let Some(address) = address else {
-            let _ = child.wait();
-            panic!("no server: {line:?}\n{}", fs::read_to_string(&log).unwrap_or_default());
-        };
-        Self { child, address, data: data.clone(), log, _out: out }
+        match address {
+            Some(address) => Ok(Self { child, address, data: data.clone(), log, _out: out }),
+            None => Err((line, child.wait().unwrap())),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// A connection with the operator's key.

@@ -49,7 +49,7 @@ use std::{
     sync::{Arc, mpsc},
 };
 use tokio::sync::{Notify, oneshot};
-use writer::Writer;
+use writer::{Probe, Writer};
 
 /// A store in one SQLite database. Nobody else may write to the file while it is open.
 pub struct SqliteStore {
@@ -404,6 +404,12 @@ impl Store for SqliteStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        if self.writer.is_failing() {
+            // It is healthy again when something can be written, not when nothing has to be.
+            let (answer, answered) = oneshot::channel();
+            self.writer.submit(Box::new(Probe(answer)));
+            answered.await.unwrap_or(Err(StoreError::Closed))?;
+        }
         // An empty commit goes through the writer and back: both directions work.
         self.append(Intake::default()).await.map_err(|e| match e {
             AppendError::Store(e) => e,

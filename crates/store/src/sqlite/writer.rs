@@ -5,16 +5,17 @@
 //!
 //! When one job of a group fails, the group is rolled back and each job runs in a transaction of
 //! its own, so that it fails alone. A job may therefore run twice; only one of the runs commits.
+//! When another process holds the lock, all of the group fail at once: nobody waits for it twice.
 
 use super::names::Names;
-use crate::error::from_sqlite;
+use crate::error::{from_sqlite, is_locked};
 use parking_lot::Mutex;
 use rhiz_domain::{Change, ChangeSet, Clock, store::StoreError};
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread::JoinHandle,
@@ -48,6 +49,7 @@ pub(super) struct Writer {
     jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     last_change: Arc<AtomicU64>,
+    failing: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -63,6 +65,7 @@ impl Writer {
             })
             .map_err(|e| from_sqlite(&e))?;
         let last_change = Arc::new(AtomicU64::new(last));
+        let failing = Arc::new(AtomicBool::new(false));
         let (jobs, queue) = mpsc::channel::<Box<dyn Job>>();
         let mut thread = Thread {
             conn,
@@ -70,12 +73,18 @@ impl Writer {
             feed,
             names: Names::default(),
             last_change: Arc::clone(&last_change),
+            failing: Arc::clone(&failing),
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || thread.run(&queue))
             .map_err(|e| StoreError::Unavailable(format!("cannot start a thread: {e}")))?;
-        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)), last_change })
+        Ok(Self {
+            jobs: Mutex::new(Some(jobs)),
+            thread: Mutex::new(Some(thread)),
+            last_change,
+            failing,
+        })
     }
 
     /// Hands over a job. It is answered even if the writer is closed.
@@ -94,6 +103,11 @@ impl Writer {
         self.last_change.load(Ordering::Acquire)
     }
 
+    /// Whether the last transaction that had something to write could not.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Acquire)
+    }
+
     /// Finishes what was submitted, closes the connection, and ends the thread.
     pub(super) fn close(&self) {
         self.jobs.lock().take();
@@ -110,6 +124,7 @@ struct Thread {
     feed: mpsc::Sender<ChangeSet>,
     names: Names,
     last_change: Arc<AtomicU64>,
+    failing: Arc<AtomicBool>,
 }
 
 impl Thread {
@@ -132,7 +147,7 @@ impl Thread {
     fn write(&mut self, mut group: Vec<Box<dyn Job>>) {
         match self.commit(&mut group) {
             Ok(seq) => group.into_iter().for_each(|job| job.done(Ok(seq))),
-            Err(error) if group.len() == 1 => {
+            Err(error) if group.len() == 1 || is_locked(&error) => {
                 let error = from_sqlite(&error);
                 tracing::warn!(%error, "a transaction failed");
                 group.into_iter().for_each(|job| job.done(Err(error.clone())));
@@ -143,7 +158,17 @@ impl Thread {
 
     fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<u64> {
         let mut changes = Vec::new();
+        let before = self.conn.total_changes();
         let result = self.transact(group, &mut changes);
+        match &result {
+            // Where nothing was to be written, nothing is learnt about writing.
+            Ok(_) if self.conn.total_changes() == before => {}
+            Ok(_) => self.failing.store(false, Ordering::Release),
+            Err(error) => {
+                let outside = matches!(from_sqlite(error), StoreError::Unavailable(_));
+                self.failing.fetch_or(outside, Ordering::AcqRel);
+            }
+        }
         match &result {
             Ok(seq) => {
                 self.last_change.store(*seq, Ordering::Release);
@@ -174,5 +199,24 @@ impl Thread {
         }
         tx.commit()?;
         Ok(seq)
+    }
+}
+
+/// Writes a row that nobody reads, to see whether anything can be written.
+pub(super) struct Probe(pub tokio::sync::oneshot::Sender<Result<(), StoreError>>);
+
+impl Job for Probe {
+    fn rows(&self) -> usize {
+        1
+    }
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
+        tx.conn
+            .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', $1)")?
+            .execute([tx.now])?;
+        Ok(())
+    }
+    fn done(self: Box<Self>, result: Result<u64, StoreError>) {
+        // Whoever asked may be gone.
+        let _ = self.0.send(result.map(|_| ()));
     }
 }
