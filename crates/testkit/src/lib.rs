@@ -1,6 +1,7 @@
 //! What tests of several crates share: one conformance suite for each swapped trait, builders and
-//! generators of events, a store that fails on command, and a fake relay.
+//! generators of events, a store that fails on command, a fake relay, and a real PDS.
 
+pub mod atproto;
 pub mod cache;
 pub mod events;
 pub mod faults;
