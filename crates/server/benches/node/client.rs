@@ -40,6 +40,13 @@ impl Client {
         value[name].as_u64().expect("a number")
     }
 
+    /// Gets something; its bytes.
+    pub(crate) fn get(&mut self, path: &str) -> &[u8] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: b\r\nX-Internal-Key: {KEY}\r\n\r\n");
+        assert_eq!(self.send(&request), 200, "{path}: {}", String::from_utf8_lossy(&self.body));
+        &self.body
+    }
+
     fn send(&mut self, request: &str) -> u16 {
         self.stream.get_mut().write_all(request.as_bytes()).expect("the server reads");
         let mut line = String::new();

@@ -1,4 +1,4 @@
-//! The whole node, measured from outside: `cargo bench -p rhiz --bench node [import|post|paths|start]`
+//! The whole node, measured from outside: `cargo bench -p rhiz --bench node [import|post|paths|answers|start]`
 //!
 //! Starts the built binary in temporary directories; sends only to loopback; stops by itself.
 //! Needs the Bitcoin OTC ratings (`RHIZ_SHARED_DATA`, or `../shared/data` beside the workspace) for
@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 #![expect(clippy::disallowed_methods, reason = "it measures, and so asks the machine for the time")]
 
+mod answers;
 mod client;
 mod events;
 mod node;
@@ -37,6 +38,9 @@ fn main() {
     }
     if wanted("paths") {
         paths();
+    }
+    if wanted("answers") {
+        answers::answers();
     }
     if wanted("start") {
         start();
