@@ -7,8 +7,8 @@ use std::{
 };
 use url::Url;
 
-/// How identities are resolved.
-#[derive(Debug, Clone)]
+/// How identities are resolved. Not `Debug`: the directory's URL may hold a password.
+#[derive(Clone)]
 pub struct ResolverConfig {
     /// The directory that resolves did:plc. The operator names it, so its address is not judged:
     /// a mirror may be in a private network.

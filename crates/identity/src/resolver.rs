@@ -33,7 +33,8 @@ impl Resolver {
     pub fn new(config: ResolverConfig, clock: Arc<dyn Clock>) -> Result<Self, ResolveError> {
         for url in [Some(&config.plc_url), config.test_handles.as_ref()].into_iter().flatten() {
             if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-                let why = format!("{url} is no http:// or https:// address");
+                let why =
+                    format!("an address has to be http:// or https://, not {}:", url.scheme());
                 return Err(ResolveError::Setup { why });
             }
         }

@@ -6,7 +6,7 @@
 //! no proxies, which would look names up themselves.
 
 use crate::{
-    backoff::{Backoff, Failure, Leave},
+    backoff::{Backoff, Failure, LONGEST_ASKED, Leave},
     config::ResolverConfig,
     error::ResolveError,
     hosts,
@@ -155,7 +155,7 @@ impl Web {
             }
             let response = match request.send().await {
                 Ok(response) => response,
-                Err(e) => match failure(&host, &e) {
+                Err(e) => match failure(&host, &e.without_url()) {
                     Some(error) => return Err(error),
                     None => return Ok(Answer::NoHost),
                 },
@@ -193,14 +193,17 @@ impl Web {
         }
     }
 
-    /// `Retry-After`, in seconds or as a date.
+    /// `Retry-After`, in seconds or as a date; an hour at most.
     fn retry_after(&self, response: &Response) -> Option<Duration> {
         let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-        Some(Duration::try_from(date.duration_since(self.clock.now())).unwrap_or_default())
+        let wait = if let Ok(seconds) = text.parse() {
+            Duration::from_secs(seconds)
+        } else {
+            let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+            // A date that has passed is no wait.
+            Duration::try_from(date.duration_since(self.clock.now())).unwrap_or_default()
+        };
+        Some(wait.min(LONGEST_ASKED))
     }
 }
 
@@ -239,7 +242,7 @@ async fn body(mut response: Response, host: &str, limit: usize) -> Result<Vec<u8
             Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
             Ok(None) => return Ok(bytes),
             Err(e) => {
-                return Err(failure(host, &e)
+                return Err(failure(host, &e.without_url())
                     .unwrap_or_else(|| ResolveError::TimedOut { what: host.to_owned() }));
             }
         }

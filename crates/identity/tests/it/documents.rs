@@ -4,6 +4,7 @@ use crate::{
     internet::{did, handle, permanent},
     shared,
 };
+use proptest::prelude::*;
 use rhiz_domain::{Did, Handle};
 use rhiz_identity::{Document, SigningKey};
 use serde_json::{Value, json};
@@ -140,4 +141,65 @@ fn what_is_no_document_is_a_permanent_error() {
     }
     let other = parse(&json!({"id": "did:plc:2a7ygipkrbh544aqhcav53oy"}).to_string());
     assert_eq!(other.code(), "document_of_another");
+}
+
+/// A document as somebody who means ill may write it: of the right shape here and there.
+fn any_document() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        Just(WHO.to_owned()),
+        Just("#atproto".to_owned()),
+        Just(format!("{WHO}#atproto_pds")),
+        Just("Multikey".to_owned()),
+        Just("EcdsaSecp256k1VerificationKey2019".to_owned()),
+        Just("AtprotoPersonalDataServer".to_owned()),
+        Just(KEY.to_owned()),
+        "z[1-9A-HJ-NP-Za-km-z]{0,95}",
+        "at://[a-z.-]{0,12}",
+        "https?://[a-z0-9.:@/\\[\\]%-]{0,20}",
+        any::<String>(),
+    ];
+    let leaf = prop_oneof![
+        4 => text.prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => Just(Value::Null),
+    ];
+    let name = prop::sample::select(vec![
+        "id",
+        "alsoKnownAs",
+        "verificationMethod",
+        "service",
+        "type",
+        "publicKeyMultibase",
+        "serviceEndpoint",
+    ]);
+    leaf.prop_recursive(4, 64, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::hash_map(name.clone(), inner, 0..7)
+                .prop_map(|m| m.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_is_a_document_of_that_did_or_a_permanent_error(value in any_document()) {
+        match Document::parse(&did(WHO), value.to_string().as_bytes(), false) {
+            Ok(document) => {
+                prop_assert_eq!(&value["id"], WHO);
+                prop_assert_eq!(document.did.as_str(), WHO);
+                if let Some(pds) = document.pds {
+                    prop_assert_eq!(pds.scheme(), "https");
+                    prop_assert!(pds.domain().is_some() && pds.username().is_empty());
+                    prop_assert_eq!(pds.path(), "/");
+                }
+            }
+            Err(e) => prop_assert!(!e.is_temporary()),
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(Document::parse(&did(WHO), &bytes, false).is_err());
+    }
 }
