@@ -75,6 +75,28 @@ async fn dns_wins_whichever_answers_first() {
 }
 
 #[tokio::test]
+async fn dns_wins_when_it_answers_last() {
+    let net = alice().await;
+    net.body(WELL_KNOWN, BOB);
+    let late = Said::AfterTheWeb("did=did:plc:aaaaaaaaaaaaaaaaaaaaaaaa");
+    net.say("_atproto.alice.people.net", RecordType::TXT, late);
+    let found = net.resolver().resolve_handle(&handle("alice.people.net")).await;
+    assert_eq!(found, Ok(Some(did(ALICE))));
+    assert_eq!(net.asked(), [WELL_KNOWN]);
+}
+
+#[tokio::test]
+async fn no_redirect_leads_from_https_to_http_not_even_in_a_closed_network() {
+    let net = alice().await;
+    net.body("127.0.0.1/alice", ALICE);
+    let location = format!("http://{}/alice", net.plc);
+    net.page(WELL_KNOWN, Page::Status(302, vec![("location", location)]));
+    let resolver = net.resolver_with(|c| c.allow_private_addresses = true);
+    assert_eq!(resolver.resolve_handle(&handle("alice.people.net")).await, Ok(None));
+    assert_eq!(net.asked(), [WELL_KNOWN]);
+}
+
+#[tokio::test]
 async fn what_is_no_did_is_nobodys() {
     let net = alice().await;
     let resolver = net.resolver();
@@ -124,7 +146,7 @@ async fn a_handle_may_redirect_three_times() {
 #[tokio::test]
 async fn failures_of_name_servers_and_hosts_are_temporary() {
     let net = alice().await;
-    let resolver = net.resolver_with(|c| c.timeout = Duration::from_millis(500));
+    let resolver = net.resolver();
     let alice = handle("alice.people.net");
     net.say("_atproto.alice.people.net", RecordType::TXT, Said::ServFail);
     assert_eq!(temporary(resolver.resolve_handle(&alice).await).code(), "dns");
@@ -136,8 +158,8 @@ async fn failures_of_name_servers_and_hosts_are_temporary() {
     let error = temporary(resolver.resolve_handle(&alice).await);
     assert_eq!(error.code(), "server_error");
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    let resolver = net.resolver_with(|c| c.timeout = Duration::from_millis(500));
     for never in [Page::Hangs, Page::Stalls] {
-        let resolver = net.resolver_with(|c| c.timeout = Duration::from_millis(300));
         net.page(WELL_KNOWN, never);
         assert_eq!(temporary(resolver.resolve_handle(&alice).await).code(), "timed_out");
     }

@@ -16,7 +16,6 @@ use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
-    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -36,6 +35,8 @@ pub(crate) enum Said {
     /// One text, in the pieces given.
     Pieces(Vec<String>),
     Addresses(Vec<IpAddr>),
+    /// A TXT record that comes only when the web server has answered a request.
+    AfterTheWeb(&'static str),
     /// One answer after the other; the last for ever.
     InTurn(Vec<Said>),
     ServFail,
@@ -63,6 +64,7 @@ struct Script {
     looked_up: Vec<String>,
     under_way: usize,
     most_at_once: usize,
+    answered: watch::Sender<u64>,
 }
 
 /// The internet; ends when dropped.
@@ -144,7 +146,6 @@ impl Internet {
         config.extra_roots = vec![self.root.clone()];
         config.is_public =
             |address| address.to_string() == PUBLIC || rhiz_identity::is_public(address);
-        config.connect_timeout = Duration::from_millis(500);
         config
     }
 
@@ -246,17 +247,24 @@ async fn twin_listeners() -> (TcpListener, TcpListener) {
 }
 
 async fn serve_dns(socket: UdpSocket, script: Arc<Mutex<Script>>) {
+    let socket = Arc::new(socket);
+    let mut late = JoinSet::new();
     let mut buffer = [0; 4096];
     loop {
         let Ok((length, from)) = socket.recv_from(&mut buffer).await else { continue };
         let Ok(query) = Message::from_vec(&buffer[..length]) else { continue };
-        if let Some(answer) = answer(&query, &script) {
+        let Some((answer, after)) = answer(&query, &script) else { continue };
+        let (socket, mut answered) = (socket.clone(), script.lock().unwrap().answered.subscribe());
+        late.spawn(async move {
+            let _ = answered.wait_for(|n| *n >= after).await;
             let _ = socket.send_to(&answer.to_vec().unwrap(), from).await;
-        }
+        });
     }
 }
 
-fn answer(query: &Message, script: &Mutex<Script>) -> Option<Message> {
+/// The answer, and how many requests the web server has to have answered before it.
+fn answer(query: &Message, script: &Mutex<Script>) -> Option<(Message, u64)> {
+    let mut after = 0;
     let asked = query.queries.first()?.clone();
     let (name, kind) = (asked.name().clone(), asked.query_type());
     let plain = name.to_string().trim_end_matches('.').to_lowercase();
@@ -286,6 +294,10 @@ fn answer(query: &Message, script: &Mutex<Script>) -> Option<Message> {
                 response.add_answer(record(&name, data));
             }
         }
+        Some(Said::AfterTheWeb(text)) => {
+            after = 1;
+            response.add_answer(record(&name, RData::TXT(TXT::new(vec![text.to_owned()]))));
+        }
         Some(Said::Pieces(pieces)) => {
             response.add_answer(record(&name, RData::TXT(TXT::new(pieces))));
         }
@@ -302,7 +314,7 @@ fn answer(query: &Message, script: &Mutex<Script>) -> Option<Message> {
         Some(Said::Nothing) => return None,
         Some(Said::InTurn(_)) => unreachable!("unpacked above"),
     }
-    Some(response)
+    Some((response, after))
 }
 
 #[derive(Clone)]
@@ -337,6 +349,9 @@ impl Served {
         let _ = write(&mut stream, page.unwrap_or(not_found)).await;
         self.script.lock().unwrap().under_way -= 1;
         let _ = stream.shutdown().await;
+        // Until the other side has read it and closed.
+        let _ = stream.read_u8().await;
+        self.script.lock().unwrap().answered.send_modify(|n| *n += 1);
     }
 }
 
