@@ -2,8 +2,6 @@
 //! and soon, nothing is half done, reads go on, and the server goes on by itself when the cause is
 //! gone, with nothing lost of what was answered or of what the stream sent meanwhile.
 
-#![cfg(target_os = "linux")]
-
 use crate::{
     crash::{Harm, Ledger, Remains, check_counts},
     firehose,
@@ -287,4 +285,39 @@ fn a_flush_that_fails_is_no_acceptance_and_takes_nothing_along() {
         next.settled();
         scene.check(&next);
     }
+}
+
+/// A start that cannot write says why and what to do, and the next one works.
+#[test]
+fn a_start_that_cannot_write_says_why() {
+    fn fails(mut command: Command, reason: &str) {
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(reason) && said.contains("is the disk full"), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+    let serve = |data: &Data| data.command(&["serve", "--port", "0"], &[]);
+
+    let data = Data::new();
+    let shim = Shim::new(&data);
+    shim.fault(Fault::NoSpace, 0);
+    let mut command = serve(&data);
+    shim.load(&mut command, None, "");
+    // The lock's file is the first that is made.
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("No space left"), "{said}");
+    fs::write(data.path().join("rhiz.lock"), "").unwrap();
+    let mut command = serve(&data);
+    shim.load(&mut command, None, "");
+    fails(command, "cannot be opened");
+    assert!(data.serve().stop().success());
+
+    let other = rusqlite::Connection::open(data.path().join("rhiz.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    fails(serve(&data), "another program has locked the database");
+    other.execute_batch("ROLLBACK").unwrap();
+    drop(other);
+    assert!(data.serve().stop().success());
 }

@@ -5,6 +5,7 @@ mod caching;
 mod cli;
 mod crash;
 mod demo;
+#[cfg(target_os = "linux")]
 mod disk;
 mod dump;
 mod firehose;
@@ -12,10 +13,13 @@ mod http;
 mod import;
 mod lexicon;
 mod manners;
+#[cfg(not(target_os = "linux"))]
+mod not_linux;
 mod otc;
 mod outlook;
 mod paths;
 mod people;
+#[cfg(target_os = "linux")]
 mod powercut;
 mod privacy;
 mod records;

@@ -11,7 +11,6 @@
 //! `RHIZ_LONG=1 cargo test -p rhiz --test it powercut` makes it at least 200 cuts, in all three
 //! ways each.
 
-#![cfg(target_os = "linux")]
 #![expect(clippy::print_stderr, reason = "what was cut where is what the run is for")]
 
 mod life;
@@ -63,10 +62,12 @@ const HAVE_TO_BE_PASSED: [(&str, &str, &str); 20] = [
     ("old", "load", "answer"),
 ];
 
-/// A seed from the clock, told so that a failure can be repeated.
+/// What all choices follow from: `RHIZ_SEED`, or the clock; told, so that a failure can be repeated.
 fn seed() -> u64 {
-    let seed = SystemClock::default().now().as_microsecond() as u64;
-    eprintln!("seed {seed}");
+    let told = std::env::var_os("RHIZ_SEED");
+    let told = told.map(|seed| seed.to_str().and_then(|s| s.parse().ok()).expect("a number"));
+    let seed = told.unwrap_or_else(|| SystemClock::default().now().as_microsecond() as u64);
+    eprintln!("RHIZ_SEED={seed}");
     seed
 }
 
@@ -127,10 +128,13 @@ struct Row {
     missed: usize,
 }
 
+/// By phase, point, and whether it was before or after it.
+type Table = BTreeMap<(usize, String, When), Row>;
+
 /// Makes the cuts, several at once.
-fn run(plans: &[Plan<'_>], runtime: &Runtime) -> BTreeMap<(String, When), Row> {
+fn run(plans: &[Plan<'_>], runtime: &Runtime) -> Table {
     let next = AtomicUsize::new(0);
-    let rows: Mutex<BTreeMap<(String, When), Row>> = Mutex::default();
+    let rows: Mutex<Table> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
@@ -139,7 +143,7 @@ fn run(plans: &[Plan<'_>], runtime: &Runtime) -> BTreeMap<(String, When), Row> {
                     let life = kind.origin.begin(runtime);
                     let came = life.cut_short(at, false, cuts, &kind.whole);
                     let mut rows = rows.lock().unwrap();
-                    let row = rows.entry((at.point.clone(), at.when)).or_default();
+                    let row = rows.entry((at.phase, at.point.clone(), at.when)).or_default();
                     let Some(found) = came else {
                         row.missed += 1;
                         continue;
@@ -160,16 +164,16 @@ fn run(plans: &[Plan<'_>], runtime: &Runtime) -> BTreeMap<(String, When), Row> {
     rows.into_inner().unwrap()
 }
 
-fn show(rows: &BTreeMap<(String, When), Row>) {
-    eprintln!("{:24} {:>6} {:>9} {:>6} {:>8}", "point", "kills", "restarts", "lost", "doubled");
-    for ((point, when), row) in rows {
-        let name = format!("{} {point}", when.word());
+fn show(table: &Table) {
+    eprintln!("{:30} {:>6} {:>9} {:>6} {:>8}", "point", "kills", "restarts", "lost", "doubled");
+    for ((phase, point, when), row) in table {
+        let name = format!("{} {} {point}", PHASES[*phase], when.word());
         let Row { kills, restarts, lost, doubled, missed } = row;
-        eprint!("{name:24} {kills:>6} {restarts:>9} {lost:>6} {doubled:>8}");
-        eprintln!(
-            "{}",
-            if *missed > 0 { format!("  ({missed} did not come)") } else { String::new() }
-        );
+        let missed = match missed {
+            0 => String::new(),
+            n => format!("  ({n} did not come)"),
+        };
+        eprintln!("{name:30} {kills:>6} {restarts:>9} {lost:>6} {doubled:>8}{missed}");
     }
 }
 
@@ -210,9 +214,9 @@ fn a_cut_at_any_named_instant_loses_nothing_and_doubles_nothing() {
         let at = Instant { nth: random.random_range(1..=*passed), ..at.clone() };
         plans.push(Plan { kind, at, cuts: Cut::ALL.into() });
     }
-    let rows = run(&plans, &runtime);
-    show(&rows);
-    let sum = |of: fn(&Row) -> usize| rows.values().map(of).sum::<usize>();
+    let table = run(&plans, &runtime);
+    show(&table);
+    let sum = |of: fn(&Row) -> usize| table.values().map(of).sum::<usize>();
     let (kills, restarts) = (sum(|r| r.kills), sum(|r| r.restarts));
     eprintln!("{kills} kills, {restarts} restarts, {} instants did not come", sum(|r| r.missed));
     assert_eq!((sum(|r| r.lost), sum(|r| r.doubled)), (0, 0), "lost and doubled");
