@@ -5,6 +5,7 @@
 //!
 //! When one job of a group fails, the group is rolled back and each job runs in a transaction of
 //! its own, so that it fails alone. A job may therefore run twice; only one of the runs commits.
+//! One that panics fails in the same way: its transaction is rolled back, and the thread lives on.
 //! When another process holds the lock, all of the group fail at once: nobody waits for it twice.
 
 use super::names::Names;
@@ -13,6 +14,8 @@ use parking_lot::Mutex;
 use rhiz_domain::{Change, ChangeSet, Clock, store::StoreError};
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -145,15 +148,31 @@ impl Thread {
     }
 
     fn write(&mut self, mut group: Vec<Box<dyn Job>>) {
-        match self.commit(&mut group) {
-            Ok(seq) => group.into_iter().for_each(|job| job.done(Ok(seq))),
-            Err(error) if group.len() == 1 || is_locked(&error) => {
-                let error = from_sqlite(&error);
+        let committed = match catch_unwind(AssertUnwindSafe(|| self.commit(&mut group))) {
+            Ok(committed) => committed.map_err(|error| (is_locked(&error), from_sqlite(&error))),
+            Err(panic) => Err((false, self.panicked(&*panic))),
+        };
+        match committed {
+            Ok(seq) => group.into_iter().for_each(|job| answer(job, Ok(seq))),
+            Err((locked, error)) if group.len() == 1 || locked => {
                 tracing::warn!(%error, "a transaction failed");
-                group.into_iter().for_each(|job| job.done(Err(error.clone())));
+                group.into_iter().for_each(|job| answer(job, Err(error.clone())));
             }
             Err(_) => group.into_iter().for_each(|job| self.write(vec![job])),
         }
+    }
+
+    /// Cleans up behind a job that panicked: nothing of its transaction stays.
+    fn panicked(&mut self, panic: &(dyn Any + Send)) -> StoreError {
+        self.names.clear();
+        // Dropping a transaction rolls it back, also while unwinding; this is for the case that it
+        // could not.
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction cannot be rolled back");
+        }
+        StoreError::Corrupt(format!("writing it panicked: {}", words(panic)))
     }
 
     fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<u64> {
@@ -202,6 +221,18 @@ impl Thread {
     }
 }
 
+/// Answers a job. One that panics over its answer leaves it to whoever waits to see that it is gone.
+fn answer(job: Box<dyn Job>, result: Result<u64, StoreError>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.done(result))) {
+        tracing::error!(panic = words(&*panic), "answering a job panicked");
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
+}
+
 /// Writes a row that nobody reads, to see whether anything can be written.
 pub(super) struct Probe(pub tokio::sync::oneshot::Sender<Result<(), StoreError>>);
 
@@ -218,5 +249,88 @@ impl Job for Probe {
     fn done(self: Box<Self>, result: Result<u64, StoreError>) {
         // Whoever asked may be gone.
         let _ = self.0.send(result.map(|_| ()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::schema::open_writer;
+    use rhiz_domain::{Did, EntityId, clock::ManualClock};
+    use std::sync::mpsc::{Receiver, channel};
+
+    /// Names somebody and tells so; then does what it was made for.
+    struct Naming {
+        who: &'static str,
+        end: fn(),
+        last: fn(),
+        answer: mpsc::Sender<Result<u64, StoreError>>,
+    }
+
+    impl Job for Naming {
+        fn rows(&self) -> usize {
+            1
+        }
+        fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
+            let (name, _) = tx.names.of(tx.conn, &Did::parse(self.who).unwrap())?;
+            tx.changes.push(Change::Touched(name.id));
+            (self.end)();
+            Ok(())
+        }
+        fn done(self: Box<Self>, result: Result<u64, StoreError>) {
+            (self.last)();
+            self.answer.send(result).unwrap();
+        }
+    }
+
+    fn thread(feed: mpsc::Sender<ChangeSet>) -> (tempfile::TempDir, Thread) {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = open_writer(&dir.path().join("rhiz.db")).unwrap();
+        let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
+        let (names, last_change, failing) = Default::default();
+        (dir, Thread { conn, clock, feed, names, last_change, failing })
+    }
+
+    fn naming(
+        who: &'static str,
+        end: fn(),
+        last: fn(),
+    ) -> (Box<dyn Job>, Receiver<Result<u64, StoreError>>) {
+        let (answer, answered) = channel();
+        (Box::new(Naming { who, end, last, answer }), answered)
+    }
+
+    /// The numbers of names are not taken from the transaction that was rolled back, nor are
+    /// changes counted or told that were in it.
+    #[test]
+    fn a_job_that_panics_fails_alone() {
+        let (feed, told) = channel();
+        let (_dir, mut thread) = thread(feed);
+        let well = || naming("did:plc:a", || {}, || {});
+        let ((first, a), (last, c)) = (well(), naming("did:plc:c", || {}, || {}));
+        let (bad, b) = naming("did:plc:b", || panic!("no such luck"), || {});
+        thread.write(vec![first, bad, last]);
+        assert_eq!((a.recv().unwrap().unwrap(), c.recv().unwrap().unwrap()), (1, 2));
+        match b.recv().unwrap() {
+            Err(StoreError::Corrupt(why)) => assert!(why.ends_with("no such luck"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        let told: Vec<_> = told.try_iter().map(|set| (set.seq, set.changes)).collect();
+        let touched = |id| vec![Change::Touched(EntityId(id))];
+        assert_eq!(told, [(1, touched(1)), (2, touched(2))]);
+        let names: i64 =
+            thread.conn.query_row("SELECT count(*) FROM entities", [], |row| row.get(0)).unwrap();
+        assert_eq!(names, 2);
+    }
+
+    #[test]
+    fn an_answer_that_panics_hurts_nobody_else() {
+        let (feed, _told) = channel();
+        let (_dir, mut thread) = thread(feed);
+        let (bad, a) = naming("did:plc:a", || {}, || panic!("nobody home"));
+        let (well, b) = naming("did:plc:b", || {}, || {});
+        thread.write(vec![bad, well]);
+        assert!(a.recv().is_err());
+        assert_eq!(b.recv().unwrap().unwrap(), 2);
     }
 }
