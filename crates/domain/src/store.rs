@@ -205,6 +205,12 @@ pub trait Claimed: Send {
     /// out.
     fn crashes(&self, index: usize) -> u32;
 
+    /// How many were to be claimed with these and could not be read: they are dead letters now. A
+    /// claim may hold nothing else.
+    fn given_up(&self) -> usize {
+        0
+    }
+
     /// Takes the `index`-th event out of the claim and under a lease, for work that waits on the
     /// network. `None` when it is settled or leased already.
     fn lease(&mut self, index: usize) -> Option<Box<dyn Leased>>;

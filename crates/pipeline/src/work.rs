@@ -67,7 +67,13 @@ async fn work(
     stop: &mut watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let claimed_at = shared.clock.elapsed();
+    for _ in 0..claim.given_up() {
+        shared.metrics.dead();
+    }
     let events = claim.events().to_vec();
+    if events.is_empty() {
+        return Ok(());
+    }
     let retries = shared.settings.retry.retries;
     let mut batch = Batch::new(shared, events, claimed_at);
     let sound = (0..batch.events.len()).filter(|i| claim.crashes(*i) <= retries);

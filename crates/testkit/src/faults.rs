@@ -79,6 +79,10 @@ impl Claimed for FaultyClaim {
         self.inner.crashes(index)
     }
 
+    fn given_up(&self) -> usize {
+        self.inner.given_up()
+    }
+
     fn lease(&mut self, index: usize) -> Option<Box<dyn Leased>> {
         let inner = self.inner.lease(index)?;
         Some(Box::new(FaultyLease { inner, plan: Arc::clone(&self.plan) }))

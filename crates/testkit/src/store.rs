@@ -9,6 +9,7 @@ pub mod index;
 pub mod journal;
 pub mod law;
 pub mod lease;
+pub mod names;
 pub mod pause;
 pub mod search;
 pub mod settle;
@@ -204,10 +205,16 @@ macro_rules! store_conformance {
                 a_pause_survives_a_restart
                 what_is_in_hand_goes_on
             }
+            names {
+                a_caller_keeps_no_event_of_a_source_out
+                an_event_is_found_by_its_name_until_it_is_done
+                a_replayed_event_is_found_again
+            }
             dead {
                 a_rejected_input_is_kept_as_it_came
                 the_same_rejected_input_is_kept_once
                 a_thousand_are_kept_of_one_did_and_the_rest_is_counted
+                a_filter_counts_only_what_it_asks_for
                 dead_letters_are_filtered_and_paged
                 a_deleted_account_leaves_no_dead_letters
                 a_replayed_letter_is_an_event_again

@@ -1,9 +1,9 @@
 //! Accepting: events, dead letters and the cursor behind them, in one transaction.
 
 use super::{
-    lanes::{Entry, Lanes},
+    lanes::{self, Entry, Lanes},
     names::column,
-    row::{id_key, origin_columns},
+    row::{NamedBy, id_key, origin_columns},
     writer::{Job, Tx},
 };
 use parking_lot::Mutex;
@@ -56,7 +56,7 @@ impl Append {
     /// Which of the events are new: `Err` with the first that takes an id used for another body.
     /// Looks only, so that a refused intake leaves nothing behind in a shared transaction.
     fn check(&self, tx: &Tx<'_>) -> rusqlite::Result<Result<Vec<Receipt>, usize>> {
-        let mut own: HashMap<&EventId, &[u8; 32]> = HashMap::new();
+        let mut own: HashMap<(NamedBy, &EventId), &[u8; 32]> = HashMap::new();
         let mut receipts = Vec::with_capacity(self.events.len());
         let mut positions: HashMap<&str, i64> = HashMap::new();
         for (index, (event, fingerprint)) in self.events.iter().enumerate() {
@@ -72,10 +72,13 @@ impl Append {
                     };
                     (i128::from(*offset) < i128::from(behind)).then_some(true)
                 }
-                _ => match own.insert(&event.event_id, fingerprint) {
-                    Some(first) => Some(first == fingerprint),
-                    None => known(tx, &event.event_id)?.map(|stored| stored == *fingerprint),
-                },
+                origin => {
+                    let by = NamedBy::of(origin);
+                    match own.insert((by, &event.event_id), fingerprint) {
+                        Some(first) => Some(first == fingerprint),
+                        None => known(tx, by, &event.event_id)?.map(|known| known == *fingerprint),
+                    }
+                }
             };
             match seen {
                 None => receipts.push(Receipt::Accepted),
@@ -89,21 +92,30 @@ impl Append {
     }
 }
 
-fn known(tx: &Tx<'_>, id: &EventId) -> rusqlite::Result<Option<[u8; 32]>> {
+/// The fingerprint of what was accepted under this name; empty when a source gave it.
+fn known(tx: &Tx<'_>, by: NamedBy, id: &EventId) -> rusqlite::Result<Option<Vec<u8>>> {
     tx.conn
         .prepare_cached("SELECT fingerprint FROM accepted WHERE event_id = $1")?
-        .query_row([id_key(id)], |row| row.get(0))
+        .query_row([id_key(by, id)], |row| row.get(0))
         .optional()
 }
 
-fn remember(tx: &Tx<'_>, id: &EventId, fingerprint: &[u8; 32]) -> rusqlite::Result<bool> {
+/// Remembers a name, and the number in the journal of what it names. Answers whether it is new.
+fn remember(
+    tx: &Tx<'_>,
+    by: NamedBy,
+    id: &EventId,
+    fingerprint: &[u8; 32],
+    seq: Option<i64>,
+) -> rusqlite::Result<bool> {
+    let fingerprint: &[u8] = if by == NamedBy::Caller { fingerprint } else { &[] };
     let new = tx
         .conn
         .prepare_cached(
-            "INSERT OR IGNORE INTO accepted (event_id, fingerprint, accepted_at)
-             VALUES ($1, $2, $3)",
+            "INSERT OR IGNORE INTO accepted (event_id, fingerprint, accepted_at, seq)
+             VALUES ($1, $2, $3, $4)",
         )?
-        .execute(params![id_key(id), fingerprint, tx.now])?;
+        .execute(params![id_key(by, id), fingerprint, tx.now, seq])?;
     Ok(new > 0)
 }
 
@@ -146,7 +158,8 @@ fn insert(tx: &Tx<'_>, event: &Event, seq: i64) -> rusqlite::Result<()> {
 fn reject(tx: &Tx<'_>, rejected: &Rejected) -> rusqlite::Result<()> {
     // A file's place is guarded by its cursor; what a source repeats is recognized by its name.
     let from_file = matches!(rejected.origin, Origin::File { .. });
-    if !from_file && !remember(tx, &rejected.event_id, &[0; 32])? {
+    let by = NamedBy::of(&rejected.origin);
+    if !from_file && !remember(tx, by, &rejected.event_id, &[0; 32], None)? {
         return Ok(());
     }
     let did = rejected.did.as_ref().map(|d| d.as_str());
@@ -227,7 +240,8 @@ impl Job for Append {
         for ((event, fingerprint), receipt) in self.events.iter().zip(receipts) {
             if receipt == Receipt::Accepted {
                 if !matches!(event.origin, Origin::File { .. }) {
-                    remember(tx, &event.event_id, fingerprint)?;
+                    let by = NamedBy::of(&event.origin);
+                    remember(tx, by, &event.event_id, fingerprint, Some(seq))?;
                 }
                 insert(tx, event, seq)?;
                 seq += 1;
@@ -262,11 +276,12 @@ impl Job for Append {
             (Err(error), _) => Err(error.into()),
             (Ok(_), Err(index)) => Err(AppendError::Conflict { index }),
             (Ok(_), Ok(found)) => {
-                let mut lanes = self.lanes.lock();
+                let mut waiting = self.lanes.lock();
                 for ((event, _), (receipt, seq)) in self.events.iter().zip(&found) {
                     if *receipt == Receipt::Accepted {
-                        lanes.push(Entry {
+                        waiting.push(Entry {
                             seq: *seq,
+                            name: lanes::name(&event.origin, &event.event_id),
                             priority: event.priority,
                             event_type: Some(event.event_type),
                             crashes: 0,
@@ -277,7 +292,7 @@ impl Job for Append {
                         });
                     }
                 }
-                drop(lanes);
+                drop(waiting);
                 self.ready.notify_one();
                 Ok(found.into_iter().map(|(receipt, _)| receipt).collect())
             }

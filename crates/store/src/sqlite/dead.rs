@@ -2,8 +2,8 @@
 
 use super::{
     append::{next_seq, set_seq},
-    lanes::{Entry, Lanes},
-    row::{DEAD, dead_letter, time},
+    lanes::{self, Entry, Lanes},
+    row::{DEAD, NamedBy, dead_letter, id_key, origin, time},
     writer::{Job, Tx},
 };
 use parking_lot::Mutex;
@@ -15,9 +15,12 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter, types::V
 use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
 
+/// The condition that every letter meets.
+const ALL: &str = "1";
+
 /// The condition of a filter, and its values.
 fn condition(filter: &DeadFilter) -> (String, Vec<Value>) {
-    let mut sql = String::from("1");
+    let mut sql = String::from(ALL);
     let mut values: Vec<Value> = Vec::new();
     if let Some(kind) = filter.event_type {
         sql.push_str(" AND event_type = ?");
@@ -38,6 +41,12 @@ fn condition(filter: &DeadFilter) -> (String, Vec<Value>) {
     (sql, values)
 }
 
+/// The column to sort and to page by: plain only where the table itself has the answer. With a
+/// condition it is written so that SQLite does not walk along it through letters that do not match.
+fn number(condition: &str) -> &'static str {
+    if condition == ALL { "id" } else { "+id" }
+}
+
 /// One page, newest first.
 pub(super) fn page(conn: &Connection, filter: &DeadFilter) -> rusqlite::Result<DeadPage> {
     let (condition, mut values) = condition(filter);
@@ -46,24 +55,38 @@ pub(super) fn page(conn: &Connection, filter: &DeadFilter) -> rusqlite::Result<D
         params_from_iter(&values),
         |row| row.get(0),
     )?;
-    let uncounted =
-        conn.query_row("SELECT coalesce(sum(count), 0) FROM rejected_overflow", [], |row| {
-            row.get(0)
-        })?;
-    let mut sql = format!("SELECT {DEAD} FROM dead_letters WHERE {condition}");
+    let uncounted = uncounted(conn, filter)?;
+    let id = number(&condition);
+    let mut found = format!("SELECT id FROM dead_letters WHERE {condition}");
     if let Some(before) = filter.before {
-        sql.push_str(" AND id < ?");
+        found.push_str(&format!(" AND {id} < ?"));
         values.push(before.into());
     }
-    sql.push_str(" ORDER BY id DESC LIMIT ?");
+    found.push_str(&format!(" ORDER BY {id} DESC LIMIT ?"));
     values.push((i64::try_from(filter.limit).unwrap_or(i64::MAX - 1) + 1).into());
+    // First the numbers, from an index alone; then only the letters that are shown.
     let mut letters = conn
-        .prepare(&sql)?
+        .prepare(&format!(
+            "SELECT {DEAD} FROM dead_letters WHERE id IN ({found}) ORDER BY id DESC"
+        ))?
         .query_map(params_from_iter(values), dead_letter)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let more = letters.len() > filter.limit;
     letters.truncate(filter.limit);
     Ok(DeadPage { count, uncounted, letters, more })
+}
+
+/// Inputs that were only counted, of whom the filter asks for. They have no type and no time: a
+/// filter by those finds none of them.
+fn uncounted(conn: &Connection, filter: &DeadFilter) -> rusqlite::Result<u64> {
+    if filter.event_type.is_some() || filter.since.is_some() || filter.until.is_some() {
+        return Ok(0);
+    }
+    let did = filter.did.as_ref().map(|did| did.as_str());
+    conn.prepare_cached(
+        "SELECT coalesce(sum(count), 0) FROM rejected_overflow WHERE $1 IS NULL OR did = $1",
+    )?
+    .query_row([did], |row| row.get(0))
 }
 
 /// The newest dead letter of an event.
@@ -147,15 +170,23 @@ impl Act {
                  FROM dead_letters WHERE id = $2",
             )?
             .execute(params![seq, id])?;
+        let (mut name, mut key) = (None, None);
         let entry = tx
             .conn
             .prepare_cached(
-                "SELECT priority, octet_length(payload), accepted_at, event_type FROM dead_letters
-                 WHERE id = $1",
+                "SELECT priority, octet_length(payload), accepted_at, event_type, origin, place,
+                     event_id
+                 FROM dead_letters WHERE id = $1",
             )?
             .query_row([id], |row| {
+                let origin = origin(&row.get::<_, String>(4)?, row.get(5)?);
+                if let Ok(id) = EventId::parse(&row.get::<_, String>(6)?) {
+                    name = lanes::name(&origin, &id);
+                    key = Some(id_key(NamedBy::of(&origin), &id));
+                }
                 Ok(Entry {
                     seq,
+                    name,
                     priority: Priority::from_number(row.get(0)?).unwrap_or(Priority::Normal),
                     event_type: EventType::parse(&row.get::<_, String>(3)?),
                     crashes: 0,
@@ -166,6 +197,10 @@ impl Act {
                 })
             })?;
         self.entries.push(entry);
+        // Whoever looks for it finds it where it is now.
+        tx.conn
+            .prepare_cached("UPDATE accepted SET seq = $1 WHERE event_id = $2")?
+            .execute(params![seq, key])?;
         Ok(())
     }
 }
@@ -187,7 +222,9 @@ impl Job for Act {
         let mut ids = tx
             .conn
             .prepare(&format!(
-                "SELECT id FROM dead_letters WHERE {condition} AND {possible} ORDER BY id LIMIT ?"
+                "SELECT id FROM dead_letters WHERE {condition} AND {possible}
+                 ORDER BY {} LIMIT ?",
+                number(&condition)
             ))?
             .query_map(params_from_iter(values), |row| row.get(0))?
             .collect::<rusqlite::Result<Vec<i64>>>()?;
@@ -224,5 +261,54 @@ impl Job for Act {
         }
         // Whoever asked may be gone; what is done is done.
         let _ = self.answer.send(result.map(|_| self.moved));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::schema::open_writer;
+    use rhiz_domain::{Did, EventType};
+
+    /// Whatever is asked for, an index answers, and alone: no letter is read that is not shown.
+    #[test]
+    fn filters_are_answered_from_indexes() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = open_writer(&dir.path().join("rhiz.db")).unwrap();
+        let now = Some(jiff::Timestamp::UNIX_EPOCH);
+        for n in 0..16 {
+            let filter = DeadFilter {
+                event_type: (n & 1 > 0).then_some(EventType::ProfileUpdated),
+                did: (n & 2 > 0).then(|| Did::parse("did:plc:a").unwrap()),
+                since: now.filter(|_| n & 4 > 0),
+                until: now.filter(|_| n & 8 > 0),
+                ..DeadFilter::default()
+            };
+            let (condition, values) = condition(&filter);
+            for sql in [
+                format!("SELECT count(*) FROM dead_letters WHERE {condition}"),
+                format!("SELECT count(*) FROM dead_letters WHERE {condition} AND NOT replayable"),
+                format!(
+                    "SELECT id FROM dead_letters WHERE {condition} ORDER BY {} DESC LIMIT 9",
+                    number(&condition)
+                ),
+            ] {
+                let plan = conn
+                    .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                    .unwrap()
+                    .query_map(params_from_iter(&values), |row| row.get::<_, String>(3))
+                    .unwrap()
+                    .collect::<rusqlite::Result<Vec<_>>>()
+                    .unwrap();
+                let alone = |step: &String| {
+                    step.contains("COVERING INDEX") || step.contains("TEMP B-TREE")
+                        // The newest of all are the last of the table, and no other is looked at.
+                        || (n == 0 && sql.contains("LIMIT"))
+                };
+                assert!(plan.iter().all(alone), "{sql}: {plan:?}");
+                let searched = n == 0 || plan[0].starts_with("SEARCH");
+                assert!(searched, "{sql}: {plan:?}");
+            }
+        }
     }
 }

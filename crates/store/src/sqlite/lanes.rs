@@ -7,11 +7,12 @@
 
 use jiff::Timestamp;
 use rhiz_domain::{
-    Event, EventType, Paused, Priority,
+    Event, EventId, EventType, Origin, Paused, Priority,
     store::{Depths, LEASE_STALE, Quota},
 };
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -20,6 +21,8 @@ use std::{
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub seq: i64,
+    /// Its event's [`name`], when it can be found by no other way.
+    pub name: Option<u64>,
     pub priority: Priority,
     /// `None` when its row is damaged.
     pub event_type: Option<EventType>,
@@ -35,6 +38,18 @@ pub(super) struct Entry {
     pub event: Option<Arc<Event>>,
 }
 
+/// A short name of an event by which it can be found while it is not done: of what comes from a
+/// file, whose ids are remembered nowhere else. Different events may share one.
+pub(super) fn name(origin: &Origin, id: &EventId) -> Option<u64> {
+    matches!(origin, Origin::File { .. }).then(|| hash(id))
+}
+
+fn hash(id: &EventId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The lanes.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
@@ -42,6 +57,8 @@ pub(super) struct Lanes {
     scheduled: BTreeMap<(Timestamp, i64), Entry>,
     /// Ready but for their type, whose work is paused.
     held: BTreeMap<i64, Entry>,
+    /// Names and numbers of all that is not done and has such a name.
+    names: BTreeSet<(u64, i64)>,
     paused: Paused,
     leases: HashMap<u64, Lease>,
     last_token: u64,
@@ -61,6 +78,7 @@ struct Lease {
 impl Lanes {
     /// Appends what was accepted.
     pub(super) fn push(&mut self, entry: Entry) {
+        self.names.extend(entry.name.map(|name| (name, entry.seq)));
         if self.stands_still(&entry) {
             self.hold(entry);
             return;
@@ -203,8 +221,22 @@ impl Lanes {
         lane.insert(place, entry);
     }
 
-    /// Forgets what was taken and is settled.
-    pub(super) fn settled(&mut self, entry: &Entry) {
+    /// Forgets what was taken and is done.
+    pub(super) fn done(&mut self, entry: &Entry) {
+        self.settled(entry);
+        if let Some(name) = entry.name {
+            self.names.remove(&(name, entry.seq));
+        }
+    }
+
+    /// Numbers of what is not done and may be the event of this id.
+    pub(super) fn named(&self, id: &EventId) -> Vec<i64> {
+        let name = hash(id);
+        self.names.range((name, i64::MIN)..=(name, i64::MAX)).map(|(_, seq)| *seq).collect()
+    }
+
+    /// What was taken is no longer in hand, nor takes it part of the capacity.
+    fn settled(&mut self, entry: &Entry) {
         self.in_hand -= usize::from(entry.counted);
         self.bytes -= entry.counted_bytes();
     }
@@ -222,6 +254,7 @@ impl Lanes {
 
     /// Adds what waits for its time.
     pub(super) fn wait(&mut self, entry: Entry, due: Timestamp) {
+        self.names.extend(entry.name.map(|name| (name, entry.seq)));
         let entry = Entry { counted: false, event: None, ..entry };
         self.scheduled.insert((due, entry.seq), entry);
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `append` | events, dead letters and cursor into the journal |
 //! | `lanes` | what waits, by priority |
+//! | `damage` | what is in the journal and cannot be read |
 //! | `settle` | the effect and the removal, together |
 //! | `lease` | one event in the hands of work that waits on the network |
 //! | `pause` | what stands still |
@@ -13,6 +14,7 @@
 
 mod append;
 mod careful;
+mod damage;
 mod dead;
 mod facts;
 mod index;
@@ -30,20 +32,21 @@ mod writer;
 
 use crate::error::from_sqlite;
 use async_trait::async_trait;
+use damage::Found;
 use jiff::Timestamp;
 use lanes::{Entry, Lanes};
 use parking_lot::Mutex;
 use readers::Readers;
 use rhiz_domain::{
-    Clock, Collection, EntityId, Event, EventId, EventType, Pause, Paused, Priority, Tid,
+    Clock, Collection, EntityId, EventId, EventType, Pause, Paused, Priority, Tid,
     store::{
         AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
         DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Moved, Progress, Quota,
         Receipt, RecordRow, Store, StoreError, Whereabouts,
     },
 };
-use row::{EVENT, corrupt, event, id_key, time};
-use rusqlite::{Connection, OptionalExtension, params};
+use row::{NamedBy, corrupt, id_key, time};
+use rusqlite::{Connection, OptionalExtension};
 use std::{
     path::Path,
     sync::{Arc, mpsc},
@@ -131,20 +134,27 @@ fn waiting(conn: &Connection) -> rusqlite::Result<Lanes> {
     lanes.pause(pause::read(conn)?);
     let mut statement = conn.prepare(
         "SELECT priority, seq, octet_length(payload), accepted_at, due, retry_count, event_type,
-             crashes
+             crashes, CASE WHEN origin LIKE 'file:%' THEN event_id END, origin, place
          FROM journal ORDER BY priority, seq",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let due: Option<i64> = row.get(4)?;
+        // A damaged value does not keep the database from being opened: it is met again when the
+        // event's turn comes.
+        let text = |i: usize| row.get::<_, String>(i).ok();
+        let due: Option<i64> = row.get(4).ok().flatten();
+        let name = text(8)
+            .and_then(|id| EventId::parse(&id).ok())
+            .and_then(|id| lanes::name(&row::origin(&text(9)?, row.get(10).ok()?), &id));
         let entry = Entry {
-            priority: Priority::from_number(row.get(0)?).unwrap_or(Priority::Normal),
+            priority: row.get(0).ok().and_then(Priority::from_number).unwrap_or(Priority::Normal),
             seq: row.get(1)?,
-            event_type: EventType::parse(&row.get::<_, String>(6)?),
-            crashes: row.get(7)?,
-            bytes: row.get(2)?,
-            accepted_at: time(row.get(3)?),
-            counted: row.get::<_, i64>(5)? == 0,
+            name,
+            event_type: text(6).as_deref().and_then(EventType::parse),
+            crashes: row.get(7).unwrap_or(0),
+            bytes: row.get(2).unwrap_or(0),
+            accepted_at: time(row.get(3).unwrap_or(0)),
+            counted: row.get(5).unwrap_or(0) == 0,
             event: None,
         };
         match due {
@@ -153,12 +163,6 @@ fn waiting(conn: &Connection) -> rusqlite::Result<Lanes> {
         }
     }
     Ok(lanes)
-}
-
-fn read_entry(conn: &Connection, entry: &Entry) -> rusqlite::Result<Option<Event>> {
-    conn.prepare_cached(&format!("SELECT {EVENT} FROM journal WHERE priority = $1 AND seq = $2"))?
-        .query_row(params![entry.priority as i64, entry.seq], event)
-        .optional()
 }
 
 #[async_trait]
@@ -184,42 +188,50 @@ impl Journal for SqliteStore {
         if entries.is_empty() {
             return Ok(None);
         }
-        let mut taken = Vec::with_capacity(entries.len());
-        let mut error = None;
+        let mut found = Vec::with_capacity(entries.len());
         for entry in &entries {
-            let event = match &entry.event {
-                Some(event) => Some(Arc::clone(event)),
-                None => match self.readers.point(|conn| read_entry(conn, entry)) {
-                    Ok(event) => event.map(Arc::new),
-                    Err(e) => {
-                        error = Some(e);
-                        break;
-                    }
-                },
+            let read = match &entry.event {
+                Some(event) => Ok(Found::Event(Arc::clone(event))),
+                None => self.readers.point(|conn| damage::read(conn, entry.seq)),
             };
-            match event {
-                Some(event) => taken.push((entry.clone(), event)),
-                // Only what is settled leaves the table, and what is settled leaves the lanes.
-                None => error = Some(corrupt("journal", format!("number {} is gone", entry.seq))),
+            match read {
+                Ok(read) => found.push(read),
+                Err(error) => {
+                    self.lanes.lock().put_back(entries);
+                    return Err(error);
+                }
             }
         }
-        if let Some(error) = error {
-            self.lanes.lock().put_back(entries);
-            return Err(error);
-        }
-        let Some(mut alone) = alone else {
-            return Ok(Some(Box::new(settle::SqliteClaim::new(taken, self.hands()))));
-        };
-        match careful::count(&self.writer, &entries[0]).await {
-            Ok(crashes) => taken[0].0.crashes = crashes,
-            Err(error) => {
-                self.lanes.lock().put_back(entries);
-                return Err(error);
+        let (mut taken, mut damaged) = (Vec::with_capacity(entries.len()), Vec::new());
+        for (entry, found) in entries.into_iter().zip(found) {
+            match found {
+                Found::Event(event) => taken.push((entry, event)),
+                Found::Damaged(reason) => damaged.push((entry, reason)),
+                Found::Gone => {
+                    tracing::error!(seq = entry.seq, "an event is gone from the journal");
+                    damaged.push((entry, "it is gone from the journal".into()));
+                }
             }
         }
-        *alone -= 1;
+        // Dropped, on an error or by whoever waits for it, it puts back what is sound.
         let mut claim = settle::SqliteClaim::new(taken, self.hands());
-        claim.keep_alone(alone);
+        if !damaged.is_empty() {
+            let given_up = damaged.len();
+            match damage::bury(&self.hands(), damaged).await {
+                Ok(()) => claim.gave_up(given_up),
+                Err(error) if claim.events().is_empty() => return Err(error),
+                // They are in their lanes again; the sound ones need not wait for them.
+                Err(error) => tracing::warn!(%error, "cannot give up what cannot be read"),
+            }
+        }
+        if let Some(mut alone) = alone {
+            if let Some(entry) = claim.first() {
+                let crashes = careful::count(&self.writer, entry).await?;
+                claim.keep_alone(crashes);
+            }
+            *alone -= 1;
+            claim.hold(alone);
+        }
         Ok(Some(Box::new(claim)))
     }
 
@@ -275,28 +287,36 @@ impl Journal for SqliteStore {
     }
 
     async fn find(&self, id: &EventId) -> Result<Option<Whereabouts>, StoreError> {
-        let id = id.clone();
-        let found = self
-            .readers
-            .scan(move |conn| {
-                let waiting = conn
-                    .prepare_cached(&format!(
-                        "SELECT {EVENT}, seq FROM journal WHERE event_id = $1"
-                    ))?
-                    .query_row([id.as_str()], |row| Ok((event(row)?, row.get::<_, i64>(12)?)))
+        // Before the database is read: what is done meanwhile is then found to be so.
+        let named = self.lanes.lock().named(id);
+        let found = self.readers.point(|conn| {
+            // One view of all three, or an event on its way between them would be in none.
+            let tx = conn.unchecked_transaction()?;
+            let mut seqs = named;
+            let mut accepted = None;
+            for by in [NamedBy::Source, NamedBy::Caller] {
+                let known = tx
+                    .prepare_cached("SELECT accepted_at, seq FROM accepted WHERE event_id = $1")?
+                    .query_row([id_key(by, id)], |row| Ok((row.get(0)?, row.get(1)?)))
                     .optional()?;
-                let dead = dead::find(conn, &id)?;
-                let accepted: Option<i64> = conn
-                    .prepare_cached("SELECT accepted_at FROM accepted WHERE event_id = $1")?
-                    .query_row([id_key(&id)], |row| row.get(0))
-                    .optional()?;
-                Ok((waiting, dead, accepted))
-            })
-            .await?;
+                if let Some((at, seq)) = known {
+                    accepted = Some(at);
+                    seqs.extend::<Option<i64>>(seq);
+                }
+            }
+            let mut waiting = None;
+            for seq in seqs {
+                match damage::read(&tx, seq)? {
+                    Found::Event(event) if event.event_id == *id => waiting = Some((event, seq)),
+                    _ => {}
+                }
+            }
+            Ok((waiting, dead::find(&tx, id)?, accepted))
+        })?;
         Ok(match found {
             (Some((event, seq)), ..) => {
                 let due = self.lanes.lock().due(seq);
-                Some(Whereabouts::Waiting { event: Arc::new(event), due })
+                Some(Whereabouts::Waiting { event, due })
             }
             (None, Some(letter), _) => Some(Whereabouts::Dead(Box::new(letter))),
             (None, None, Some(at)) => Some(Whereabouts::Done { accepted_at: time(at) }),

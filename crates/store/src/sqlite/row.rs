@@ -18,7 +18,8 @@ pub(super) fn origin_columns(origin: &Origin) -> (String, Option<i64>) {
     }
 }
 
-fn origin(name: &str, place: Option<i64>) -> Origin {
+/// The origin that [`origin_columns`] wrote.
+pub(super) fn origin(name: &str, place: Option<i64>) -> Origin {
     match (name.strip_prefix("file:"), place) {
         (Some(digest), place) => Origin::File {
             digest: digest.into(),
@@ -38,6 +39,15 @@ fn wrong(index: usize, what: impl std::fmt::Display) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(index, Type::Text, what.to_string().into())
 }
 
+/// The beginning of a text that somebody else wrote, for a message.
+pub(super) fn excerpt(text: &str) -> &str {
+    &text[..text.floor_char_boundary(200)]
+}
+
+fn unsound(index: usize, text: &str, why: impl std::fmt::Display) -> rusqlite::Error {
+    wrong(index, format!("{:?}: {why}", excerpt(text)))
+}
+
 /// The columns that [`event`] reads, in order.
 pub(super) const EVENT: &str = "event_id, event_type, did, priority, accepted_at, assigned_rev,
     retry_count, origin, place, verified, stages, payload";
@@ -46,12 +56,17 @@ pub(super) const EVENT: &str = "event_id, event_type, did, priority, accepted_at
 pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     let text = |i: usize| row.get::<_, String>(i);
     let stages: Option<String> = row.get(10)?;
+    let (id, kind, did) = (text(0)?, text(1)?, text(2)?);
+    let priority: i64 = row.get(3)?;
     Ok(Event {
         effect: Default::default(),
-        event_id: EventId::parse(&text(0)?).map_err(|e| wrong(0, e))?,
-        event_type: EventType::parse(&text(1)?).ok_or_else(|| wrong(1, "unknown event type"))?,
-        did: Did::parse(&text(2)?).map_err(|e| wrong(2, e))?,
-        priority: Priority::from_number(row.get(3)?).ok_or_else(|| wrong(3, "no priority"))?,
+        event_id: EventId::parse(&id).map_err(|e| unsound(0, &id, e))?,
+        event_type: EventType::parse(&kind).ok_or_else(|| {
+            unsound(1, &kind, "an unknown type; was it written by a newer version?")
+        })?,
+        did: Did::parse(&did).map_err(|e| unsound(2, &did, e))?,
+        priority: Priority::from_number(priority)
+            .ok_or_else(|| wrong(3, format!("{priority} is none")))?,
         timestamp: time(row.get(4)?),
         assigned_rev: row.get::<_, Option<i64>>(5)?.map(tid),
         retry_count: row.get(6)?,
@@ -81,33 +96,63 @@ pub(super) const DEAD: &str = "id, event_id, event_type, did, priority, retry_co
     died_at, stages, last_error, payload, origin";
 
 /// Reads a dead letter from the columns of [`DEAD`].
+///
+/// A damaged letter fails no list: what cannot be read is left out of it.
 pub(super) fn dead_letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
-    let did: Option<String> = row.get(3)?;
-    let kind: Option<String> = row.get(2)?;
-    let origin: String = row.get(11)?;
+    let id: i64 = row.get(0)?;
+    let text = |i: usize| row.get::<_, String>(i).ok();
+    let name = text(1).and_then(|name| EventId::parse(&name).ok());
+    let name = match name {
+        Some(name) => name,
+        None => EventId::parse(&format!("damaged-letter-{id}")).map_err(|e| wrong(1, e))?,
+    };
     Ok(DeadLetter {
-        id: row.get(0)?,
-        event_id: EventId::parse(&row.get::<_, String>(1)?).map_err(|e| wrong(1, e))?,
-        event_type: kind.as_deref().and_then(EventType::parse),
-        did: did.map(|d| Did::parse(&d)).transpose().map_err(|e| wrong(3, e))?,
-        priority: Priority::from_number(row.get(4)?).ok_or_else(|| wrong(4, "no priority"))?,
-        retry_count: row.get(5)?,
-        accepted_at: time(row.get(6)?),
-        died_at: time(row.get(7)?),
-        stages: stages_of(&row.get::<_, String>(8)?).map_err(|e| wrong(8, e))?,
-        last_error: row.get(9)?,
+        id,
+        event_id: name,
+        event_type: text(2).as_deref().and_then(EventType::parse),
+        did: text(3).and_then(|did| Did::parse(&did).ok()),
+        priority: row.get(4).ok().and_then(Priority::from_number).unwrap_or(Priority::Normal),
+        retry_count: row.get(5).unwrap_or(0),
+        accepted_at: time(row.get(6).unwrap_or(0)),
+        died_at: time(row.get(7).unwrap_or(0)),
+        stages: text(8).and_then(|stages| stages_of(&stages).ok()).unwrap_or_default(),
+        last_error: text(9).unwrap_or_default(),
         // An event's payload is text, an input that was none is bytes.
-        payload: row.get_ref(10)?.as_bytes()?.to_vec(),
-        origin: origin.split(':').next().unwrap_or_default().into(),
+        payload: row.get_ref(10)?.as_bytes().unwrap_or_default().to_vec(),
+        origin: text(11).as_deref().and_then(|o| o.split(':').next()).unwrap_or_default().into(),
     })
 }
 
-/// An event's name as a key: 16 bytes for a UUID in its usual form, else the text.
-pub(super) fn id_key(id: &EventId) -> Vec<u8> {
-    match uuid::Uuid::try_parse(id.as_str()) {
-        Ok(uuid) if uuid.hyphenated().to_string() == id.as_str() => uuid.as_bytes().to_vec(),
-        _ => id.as_str().as_bytes().to_vec(),
+/// Who gave an event its name. What a source names and what a caller names are two worlds: a caller
+/// who guesses the name of a source's event does not keep it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum NamedBy {
+    Caller = 0,
+    Source = 1,
+}
+
+impl NamedBy {
+    pub(super) fn of(origin: &Origin) -> Self {
+        if *origin == Origin::Api { Self::Caller } else { Self::Source }
     }
+}
+
+/// An event's name as a key: a byte that says who gave it and which form follows; then 16 bytes for
+/// a UUID in its usual form, else the text. Names that were given one after another are UUIDs that
+/// begin with the time: their keys stand side by side.
+pub(super) fn id_key(by: NamedBy, id: &EventId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(17);
+    match uuid::Uuid::try_parse(id.as_str()) {
+        Ok(uuid) if uuid.hyphenated().to_string() == id.as_str() => {
+            key.push((by as u8) << 1);
+            key.extend(uuid.as_bytes());
+        }
+        _ => {
+            key.push((by as u8) << 1 | 1);
+            key.extend(id.as_str().as_bytes());
+        }
+    }
+    key
 }
 
 /// A row that cannot be read is damage, and says where.

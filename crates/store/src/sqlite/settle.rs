@@ -26,6 +26,7 @@ pub(super) struct SqliteClaim {
     hands: Hands,
     /// Held while its event is in hand alone.
     alone: Option<Alone>,
+    given_up: usize,
 }
 
 /// What is needed to settle, or to put back.
@@ -54,13 +55,30 @@ impl Hands {
 
 impl SqliteClaim {
     /// Nothing else is handed out while this claim is held.
-    pub(super) fn keep_alone(&mut self, alone: Alone) {
+    pub(super) fn hold(&mut self, alone: Alone) {
         self.alone = Some(alone);
+    }
+
+    /// Its one event is handed out after so many crashes, this attempt counted as one.
+    pub(super) fn keep_alone(&mut self, crashes: u32) {
+        if let Some(entry) = self.entries.first_mut().and_then(Option::as_mut) {
+            entry.crashes = crashes;
+        }
+    }
+
+    /// The first of what is in hand.
+    pub(super) fn first(&self) -> Option<&Entry> {
+        self.entries.first().and_then(Option::as_ref)
+    }
+
+    /// So many were to be claimed with these, and are dead letters.
+    pub(super) fn gave_up(&mut self, events: usize) {
+        self.given_up = events;
     }
 
     pub(super) fn new(taken: Vec<(Entry, Arc<Event>)>, hands: Hands) -> Self {
         let (entries, events) = taken.into_iter().map(|(e, event)| (Some(e), event)).unzip();
-        Self { events, entries, hands, alone: None }
+        Self { events, entries, hands, alone: None, given_up: 0 }
     }
 }
 
@@ -75,6 +93,10 @@ impl Claimed for SqliteClaim {
         let crashes = entry.map_or(0, |entry| entry.crashes);
         // Alone, this attempt was counted before it began, and is under way.
         crashes.saturating_sub(u32::from(self.alone.is_some()))
+    }
+
+    fn given_up(&self) -> usize {
+        self.given_up
     }
 
     fn lease(&mut self, index: usize) -> Option<Box<dyn Leased>> {
@@ -192,7 +214,7 @@ impl Job for Settle {
                             let entry = Entry { crashes: 0, ..item.entry };
                             lanes.schedule(entry, time(due.as_microsecond()));
                         }
-                        Verdict::Apply(_) | Verdict::Bury { .. } => lanes.settled(&item.entry),
+                        Verdict::Apply(_) | Verdict::Bury { .. } => lanes.done(&item.entry),
                     }
                 }
                 drop(lanes);

@@ -3,6 +3,7 @@
 mod careful;
 mod conformance;
 mod crash;
+mod damage;
 mod files;
 mod many;
 

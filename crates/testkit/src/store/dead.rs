@@ -92,6 +92,29 @@ pub async fn a_thousand_are_kept_of_one_did_and_the_rest_is_counted(mut rig: Rig
     assert_eq!(rig.store.counts().await.unwrap().dead_letters, 2003);
 }
 
+/// What was only counted belongs to a DID, and has neither type nor time.
+pub async fn a_filter_counts_only_what_it_asks_for(rig: Rig) {
+    for (who, more) in [(Some(A), 2), (Some(B), 3), (None, 5)] {
+        let name = |i: usize| format!("{}-{i}", who.unwrap_or("nobody"));
+        let many = (0..Rejected::MAX_PER_DID + more).map(|i| rejected(&name(i), who));
+        take(&rig, many.collect()).await;
+    }
+    let all = DeadFilter::default;
+    assert_eq!(page(&rig, all()).await.uncounted, 2 + 3 + 5);
+    let of = |who: &str| DeadFilter { did: Some(did(who)), ..all() };
+    assert_eq!(page(&rig, of(A)).await.uncounted, 2);
+    assert_eq!(page(&rig, of(B)).await.uncounted, 3);
+    assert_eq!(page(&rig, of("did:plc:c")).await.uncounted, 0);
+    let some = Some(at(0));
+    for filter in [
+        DeadFilter { event_type: Some(EventType::RelationshipCreated), ..of(A) },
+        DeadFilter { since: some, ..all() },
+        DeadFilter { until: some, ..all() },
+    ] {
+        assert_eq!(page(&rig, filter).await.uncounted, 0);
+    }
+}
+
 /// By type, by DID, by age; newest first, page by page.
 pub async fn dead_letters_are_filtered_and_paged(rig: Rig) {
     for n in 0..10u32 {

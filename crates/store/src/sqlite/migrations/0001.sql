@@ -113,9 +113,10 @@ CREATE TABLE journal (
 
 -- Identities of what was accepted, so that the same event is accepted once.
 CREATE TABLE accepted (
-    event_id    BLOB PRIMARY KEY,
-    fingerprint BLOB NOT NULL,
-    accepted_at INTEGER NOT NULL                -- µs
+    event_id    BLOB PRIMARY KEY,               -- behind a byte that says who gave it
+    fingerprint BLOB NOT NULL,                  -- empty when a source gave it
+    accepted_at INTEGER NOT NULL,               -- µs
+    seq         INTEGER                         -- its number in the journal; NULL for what became none
 ) WITHOUT ROWID;
 
 -- How far each source is in the journal.
@@ -142,7 +143,10 @@ CREATE TABLE dead_letters (
     last_error   TEXT NOT NULL,
     payload      BLOB NOT NULL
 );
-CREATE INDEX dead_letters_did ON dead_letters (did);
+-- Each holds what can be asked for, so that counting and paging read no letter that is not shown.
+CREATE INDEX dead_letters_type ON dead_letters (event_type, did, died_at, replayable);
+CREATE INDEX dead_letters_did ON dead_letters (did, died_at, replayable);
+CREATE INDEX dead_letters_time ON dead_letters (died_at, replayable);
 CREATE INDEX dead_letters_event ON dead_letters (event_id);
 
 -- Inputs that were counted and not kept, because their DID ('' when unknown) had too many.
