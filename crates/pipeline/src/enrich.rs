@@ -23,6 +23,9 @@ const MOST: usize = 64;
 /// How long an event waits when so many do.
 pub(crate) const NO_ROOM_WAIT: Duration = Duration::from_secs(1);
 
+/// How often one looks whether a beat is due, or the limit is over.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// What is under way.
 pub(crate) struct Network {
     room: Arc<Semaphore>,
@@ -79,8 +82,8 @@ async fn run(shared: &Arc<Shared>, mut lease: Box<dyn Leased>, work: Enrichment)
     let mut tasks = JoinSet::new();
     // A task of its own: a panic in it is an attempt that failed, and no more.
     tasks.spawn(work);
-    let limit = tokio::time::sleep(shared.settings.network_limit);
-    tokio::pin!(limit);
+    let limit = shared.settings.network_limit;
+    let mut beaten = started;
     let outcome = loop {
         tokio::select! {
             biased;
@@ -95,16 +98,21 @@ async fn run(shared: &Arc<Shared>, mut lease: Box<dyn Leased>, work: Enrichment)
                 }
                 None => Outcome::Retry { reason: "its enrichment broke off".into() },
             },
-            () = &mut limit => {
-                let seconds = shared.settings.network_limit.as_secs();
-                break Outcome::Retry { reason: format!("no answer within {seconds} s") };
-            }
-            () = tokio::time::sleep(LEASE_BEAT) => match lease.beat().await {
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        let now = shared.clock.elapsed();
+        if now.saturating_sub(started) > limit {
+            let seconds = limit.as_secs();
+            break Outcome::Retry { reason: format!("no answer within {seconds} s") };
+        }
+        if now.saturating_sub(beaten) >= LEASE_BEAT {
+            beaten = now;
+            match lease.beat().await {
                 Ok(()) => {}
                 // It is in other hands: what we do does not count any more.
                 Err(StoreError::Fenced) => return,
                 Err(error) => tracing::warn!(%error, "cannot keep a lease"),
-            },
+            }
         }
     };
     let took = shared.clock.elapsed().saturating_sub(started);

@@ -22,7 +22,8 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Processors that may hang at a time; then the work of the type that hung last is paused.
+/// Processors that may hang at a time, and at most one more a worker; then the work of the type that
+/// hung last is paused.
 pub(crate) const HUNG_MOST: usize = 16;
 
 /// How often a worker looks whether its processor hangs.
@@ -137,6 +138,12 @@ impl Hand {
                 };
                 tracing::error!(event_id = %event.event_id, event_type = %event.event_type, "{reason}");
                 answers.push((Answer::Outcome(Outcome::Retry { reason }), limit));
+                if shared.hung.load(Ordering::Acquire) >= HUNG_MOST {
+                    // No more threads for these: their type is about to be paused.
+                    let until = shared.clock.now() + LOOK;
+                    let later = || (Answer::Outcome(Outcome::Snooze { until }), Duration::ZERO);
+                    answers.resize_with(events.len(), later);
+                }
             }
         }
         Ok(answers)

@@ -12,6 +12,7 @@ use crate::{
     metrics::Timing,
     schedule::overdue,
 };
+use jiff::Timestamp;
 use rhiz_domain::{
     Event, EventTypes, Outcome, Pause, Stage, StageName,
     store::{Claimed, Settlement, StoreError, Verdict},
@@ -331,7 +332,7 @@ enum End {
     Applied,
     Dead(String),
     /// It waits until then; why, if that was an attempt that failed.
-    Later(jiff::Timestamp, Option<String>),
+    Later(Timestamp, Option<String>),
 }
 
 /// The event's stages so far, and one more.
@@ -358,14 +359,20 @@ fn verdict(shared: &Shared, event: &Event, outcome: Outcome) -> Verdict {
     match outcome {
         Outcome::Done(effect) => Verdict::Apply(effect),
         Outcome::Bury { reason } => Verdict::Bury { reason },
-        Outcome::Snooze { until } => Verdict::Later { due: until, failed: None },
+        Outcome::Snooze { until } => Verdict::Later { due: whole_micros(until), failed: None },
         Outcome::Retry { reason } => {
             match shared.settings.retry.wait(event.retry_count + 1, &*shared.entropy) {
                 Some(wait) => {
-                    Verdict::Later { due: shared.clock.now() + wait, failed: Some(reason) }
+                    let due = whole_micros(shared.clock.now() + wait);
+                    Verdict::Later { due, failed: Some(reason) }
                 }
                 None => Verdict::Bury { reason },
             }
         }
     }
+}
+
+/// As precise as a journal keeps it.
+fn whole_micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }

@@ -2,7 +2,13 @@
 
 mod accepting;
 mod chaos;
+mod enriching;
 mod failing;
+mod hanging;
+mod killing;
+mod listening;
+mod pausing;
 mod rig;
+mod starving;
 mod stopping;
 mod working;

@@ -9,7 +9,9 @@ use rhiz_domain::{
     payload::interpret,
     store::{DeadFilter, DeadLetter, Store, Whereabouts},
 };
-use rhiz_pipeline::{Applied, Capacity, Downstream, Pipeline, Processor, Settings, Submission};
+use rhiz_pipeline::{
+    Applied, Capacity, Downstream, Enrichment, Pipeline, Processor, Settings, Submission,
+};
 use rhiz_store::SqliteStore;
 use rhiz_testkit::{
     events::{Draft, at},
@@ -21,9 +23,13 @@ use tokio::sync::{mpsc, watch};
 
 type Rule = Arc<dyn Fn(&Event) -> Outcome + Send + Sync>;
 
+/// Which events need the network, and what it does for them.
+type Network = Arc<Mutex<Option<Box<dyn Fn(&Event) -> Option<Enrichment> + Send + Sync>>>>;
+
 /// Takes every event; does with it what its rule says, and tells that it was asked.
 pub(crate) struct Scripted {
     rule: Rule,
+    network: Network,
     asked: mpsc::UnboundedSender<EventId>,
 }
 
@@ -41,6 +47,11 @@ impl Processor for Scripted {
         // The test may have seen enough.
         let _ = self.asked.send(event.event_id.clone());
         (self.rule)(event)
+    }
+    fn enrich(&self, event: &Event) -> Option<Enrichment> {
+        let work = self.network.lock().as_ref().and_then(|network| network(event))?;
+        let _ = self.asked.send(event.event_id.clone());
+        Some(work)
     }
 }
 
@@ -63,6 +74,7 @@ pub(crate) struct Rig {
     pub(crate) downstream: Arc<Gate>,
     asked: Mutex<mpsc::UnboundedReceiver<EventId>>,
     rule: Rule,
+    network: Network,
     settings: Settings,
 }
 
@@ -99,7 +111,8 @@ impl Rig {
         let sqlite = SqliteStore::open(&dir.path().join("rhiz.db"), clock.clone()).unwrap();
         let store = Arc::new(FaultyStore::new(Arc::new(sqlite)));
         let (tell, asked) = mpsc::unbounded_channel();
-        let processor = Scripted { rule: rule.clone(), asked: tell };
+        let network = Network::default();
+        let processor = Scripted { rule: rule.clone(), network: network.clone(), asked: tell };
         let downstream = Arc::new(Gate(watch::Sender::new(true)));
         let pipeline = Pipeline::new(
             store.clone(),
@@ -109,7 +122,8 @@ impl Rig {
             Arc::new(SeededEntropy::new(7)),
             settings.clone(),
         );
-        Self { dir, clock, store, pipeline, downstream, asked: Mutex::new(asked), rule, settings }
+        let asked = Mutex::new(asked);
+        Self { dir, clock, store, pipeline, downstream, asked, rule, network, settings }
     }
 
     /// Opens the same database again, with a pipeline that is not started.
@@ -121,6 +135,18 @@ impl Rig {
     pub(crate) fn started(self) -> Self {
         self.pipeline.start();
         self
+    }
+
+    /// From now on these events need the network.
+    pub(crate) fn enrich(
+        &self,
+        network: impl Fn(&Event) -> Option<Enrichment> + Send + Sync + 'static,
+    ) {
+        *self.network.lock() = Some(Box::new(network));
+    }
+
+    pub(crate) fn leased(&self) -> usize {
+        self.store_depths().leased
     }
 
     /// Accepts, or panics.
