@@ -75,6 +75,9 @@ pub struct CacheConfig {
     pub unready_after: Duration,
     /// Time between two confirmations of the head; a push brings the next one forward (200 ms).
     pub confirm_every: Duration,
+    /// Time between two passes that take hidden values out of Redis (60 s): they hold memory there,
+    /// and go by themselves when their time is over.
+    pub reclaim_redis_every: Duration,
     /// Records of the change log read at the start, so that what is in Redis can be verified.
     pub replay: u64,
 }
@@ -103,6 +106,7 @@ impl Default for CacheConfig {
             confirm_within: Duration::from_secs(1),
             unready_after: Duration::from_secs(10),
             confirm_every: Duration::from_millis(200),
+            reclaim_redis_every: Duration::from_secs(60),
             replay: 200_000,
         }
     }

@@ -149,6 +149,7 @@ impl InvalidationIndex {
     }
 
     /// The newest number that can concern an entry with or without tags.
+    #[inline]
     pub(crate) fn head_for(&self, tagged: bool) -> u64 {
         if tagged { self.head() } else { self.untagged_head.load(Ordering::Acquire) }
     }

@@ -6,13 +6,18 @@
 
 mod backend;
 mod call;
+mod clear;
 mod config;
 mod flight;
 mod follow;
+mod freshness;
+mod health;
 mod index;
+mod keep;
 pub mod key;
+mod load;
 mod lookup;
-mod memory;
+pub mod memory;
 mod pattern;
 mod reclaim;
 mod redis;

@@ -1,134 +1,115 @@
-//! Looking up, computing and storing, through the tiers.
+//! Looking up a value, through the tiers.
 
-use crate::call::{Cacheable, Computed, LoadError};
-use crate::flight::{Flight, Landing};
+use crate::call::Cacheable;
+use crate::keep::SLOT_BYTES;
 use crate::key;
-use crate::memory::{Slot, Value};
-use crate::redis::{Envelope, Fetched, Lease, Leasing, RedisTier, Write};
-use crate::service::Inner;
-use crate::stats::{Count, SAMPLE, Scope};
+use crate::memory::{Fit, MemoryTier, Slot, Value};
+use crate::redis::{Envelope, Fetched, RedisTier};
+use crate::service::{Inner, nanos};
+use crate::stats::{Count, Scope, Statistics};
 use crate::value;
-use rhiz_domain::cache::{CacheError, Stamp};
-use std::future::Future;
+use rhiz_domain::cache::CacheError;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a slot costs besides its value, key and tags: the slot, two counters, the table's entry.
-const SLOT_BYTES: usize = 160;
-/// First and longest pause between two looks for what another node computes.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
-
-/// What goes with a value that is stored.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Item<'a> {
-    pub(crate) tags: &'a [String],
-    pub(crate) ttl: Duration,
-    pub(crate) none: bool,
-    pub(crate) stamp: Stamp,
-    /// What is under the key must not be read again, even if this value cannot be stored.
-    pub(crate) replaces: bool,
-}
-
-/// What came of leading a flight.
-pub(crate) enum Led<T> {
-    /// There is a value; with its slot if it came from Redis.
-    Found(Arc<T>, Option<Arc<Slot>>),
-    /// It must be computed, under a lease if Redis answers.
-    Computes(Option<Lease>),
-}
-
-pub(crate) fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
 impl Inner {
-    /// The value, if a tier has a visible one of this type that passes the reader's look at it.
-    pub(crate) async fn lookup<T: Cacheable>(
+    /// The value, if a tier behind the memory has a visible one of this type. Counts the lookup
+    /// overall, which memory has missed.
+    pub(crate) async fn lookup_behind<T: Cacheable>(
         &self,
         key: &str,
-        namespace: u16,
-        counted: bool,
-        valid: &impl Fn(&T) -> bool,
     ) -> Result<Option<Arc<T>>, CacheError> {
-        if let Some(value) = self.lookup_memory(key, namespace, counted, valid) {
-            return Ok(Some(value));
-        }
         // A key that cannot be one is never found, so that only misses pay for the look at it.
         key::check_key(key)?;
+        let namespace = self.stats.namespace(key);
         if let Some(redis) = &self.redis
-            && let Some((value, _)) = self.lookup_redis(redis, key, namespace, counted, valid).await
+            && let Some((value, _)) =
+                self.lookup_redis(redis, key, namespace, true, &|_| true).await
         {
             return Ok(Some(value));
         }
-        if counted {
-            self.stats.count(Scope::Overall, namespace, Count::Misses);
-        }
+        self.stats.count(Scope::Overall, namespace, Count::Misses);
         Ok(None)
     }
 
     /// Does not count a miss overall: another tier may have the value.
+    #[inline]
     pub(crate) fn lookup_memory<T: Cacheable>(
         &self,
         key: &str,
-        namespace: u16,
         counted: bool,
         valid: &impl Fn(&T) -> bool,
     ) -> Option<Arc<T>> {
         let memory = self.memory.as_ref()?;
-        let now = self.now();
-        let count =
-            |what| if counted { self.stats.count(Scope::Memory, namespace, what) } else { 1 };
-        // Judged under the lock of its shard; the slot itself is needed only when it has to go.
-        let judged = memory.get(key, |slot| {
-            if slot.expires <= now {
-                return Err((Count::StaleHits, slot.clone()));
+        let started = (counted && Statistics::is_timed()).then(|| self.clock.elapsed());
+        let now = nanos(self.clock.coarse());
+        // Judged under the lock of its shard; the value itself is needed only when it has to go.
+        let judged = memory.get(key, counted, |slot, fit| {
+            if fit.expires <= now {
+                return Err((Count::StaleHits, slot.value.clone()));
             }
             if !self.is_good(key, slot) {
-                return Err((Count::Hidden, slot.clone()));
+                return Err((Count::Hidden, slot.value.clone()));
             }
             match Arc::downcast::<T>(slot.value.clone()) {
                 Ok(value) => Ok((value, slot.none)),
-                Err(_) => Err((Count::BadValues, slot.clone())),
+                Err(value) => Err((Count::BadValues, value)),
             }
         });
-        let fault = match judged {
-            Some(Ok((value, none))) if valid(&value) => {
-                // Overall, hits are the sum over the tiers.
-                if count(if none { Count::NoneHits } else { Count::Hits }) % SAMPLE == 0 {
-                    let took = self.now().saturating_sub(now);
-                    self.stats.took(Scope::Memory, Duration::from_nanos(took));
+        let refused = match judged {
+            Some(Ok((value, none))) => {
+                if valid(&value) {
+                    if let Some(started) = started {
+                        let took = self.clock.elapsed().saturating_sub(started);
+                        self.stats.took(Scope::Memory, took);
+                    }
+                    return Some(value);
                 }
-                return Some(value);
+                let back = if none { Count::NoneHitsBack } else { Count::HitsBack };
+                Some((Count::Hidden, value as Value, Some(back)))
             }
-            Some(Ok(_)) => {
-                memory.remove(key);
-                Some(Count::Hidden)
-            }
-            Some(Err((fault, slot))) => {
-                memory.remove_same(key, &slot);
-                Some(fault)
-            }
+            Some(Err((fault, value))) => Some((fault, value, None)),
             None => None,
         };
-        if let Some(fault) = fault {
-            count(fault);
-            if counted {
-                self.stats.count(Scope::Overall, namespace, fault);
-            }
-        }
-        count(Count::Misses);
+        self.missed_in_memory(memory, key, counted, refused);
         None
     }
 
+    /// Counts the miss, and removes what was there but may not be shown.
+    #[cold]
+    fn missed_in_memory(
+        &self,
+        memory: &MemoryTier,
+        key: &str,
+        counted: bool,
+        refused: Option<(Count, Value, Option<Count>)>,
+    ) {
+        let namespace = self.stats.namespace(key);
+        let count = |scope, what| {
+            if counted {
+                self.stats.count(scope, namespace, what);
+            }
+        };
+        if let Some((fault, value, back)) = refused {
+            memory.remove_same(key, &value);
+            count(Scope::Memory, fault);
+            count(Scope::Overall, fault);
+            if let Some(back) = back {
+                count(Scope::Memory, back);
+            }
+        }
+        count(Scope::Memory, Count::Misses);
+    }
+
     /// Does not count a miss overall. The slot's stamp is what the value was checked against.
-    async fn lookup_redis<T: Cacheable>(
+    pub(crate) async fn lookup_redis<T: Cacheable>(
         &self,
         redis: &Arc<RedisTier>,
         key: &str,
         namespace: u16,
         counted: bool,
         valid: &impl Fn(&T) -> bool,
-    ) -> Option<(Arc<T>, Arc<Slot>)> {
+    ) -> Option<(Arc<T>, Slot)> {
         let count = |what| {
             if counted {
                 self.stats.count(Scope::Redis, namespace, what);
@@ -164,15 +145,15 @@ impl Inner {
         let (remove, fault) = match judged {
             Ok((envelope, (value, ttl))) if valid(&value) => {
                 count(if envelope.none { Count::NoneHits } else { Count::Hits });
-                let tags: Box<[u64]> =
+                let tags: Arc<[u64]> =
                     envelope.tags.iter().map(|tag| self.index.tag_hash(tag)).collect();
-                let size = (bytes.len() + SLOT_BYTES) as u64;
-                let expires = self.now().saturating_add(nanos(ttl));
                 let erased: Value = value.clone();
-                let slot = Slot::new(erased, local, expires, tags, size, namespace, envelope.none);
-                let slot = Arc::new(slot);
+                let slot = Slot::new(erased, local, tags, namespace, envelope.none);
                 if let Some(memory) = &self.memory {
-                    memory.insert(key, slot.clone(), self.now());
+                    let now = self.now();
+                    let expires = now.saturating_add(nanos(ttl));
+                    let fit = Fit { expires, bytes: (bytes.len() + SLOT_BYTES) as u64 };
+                    memory.insert(key, slot.clone(), fit, now);
                 }
                 return Some((value, slot));
             }
@@ -212,8 +193,8 @@ impl Inner {
     /// Whether a tier has a visible value of whatever type; not counted.
     pub(crate) async fn is_there(&self, key: &str) -> bool {
         let now = self.now();
-        let slot = self.memory.as_ref().and_then(|memory| memory.peek(key));
-        if slot.is_some_and(|slot| slot.expires > now && self.is_good(key, &slot)) {
+        let shown = |slot: &Slot, fit: Fit| fit.expires > now && self.is_good(key, slot);
+        if self.memory.as_ref().and_then(|memory| memory.peek(key, shown)) == Some(true) {
             return true;
         }
         let Some(redis) = &self.redis else { return false };
@@ -226,165 +207,5 @@ impl Inner {
                 && !self.is_hidden_change(&envelope)
                 && envelope.expires > self.clock.now().as_millisecond()
         })
-    }
-
-    /// Before the leader of a flight computes: perhaps the value has come in the meantime, Redis
-    /// has it, or another node computes it. With the value, its slot; with the right to compute,
-    /// the lease.
-    pub(crate) async fn lead<T: Cacheable>(
-        &self,
-        key: &str,
-        namespace: u16,
-        deadline: Duration,
-        valid: &impl Fn(&T) -> bool,
-    ) -> Led<T> {
-        if let Some(value) = self.lookup_memory(key, namespace, false, valid) {
-            self.stats.count(Scope::Overall, namespace, Count::Hits);
-            return Led::Found(value, None);
-        }
-        if let Some(redis) = &self.redis
-            && let Some((value, slot)) = self.lookup_redis(redis, key, namespace, true, valid).await
-        {
-            return Led::Found(value, Some(slot));
-        }
-        self.stats.count(Scope::Overall, namespace, Count::Misses);
-        let Some(redis) = &self.redis else { return Led::Computes(None) };
-        let mut pause = LOOK_AGAIN.0;
-        loop {
-            let left = deadline.saturating_sub(self.clock.elapsed());
-            if left.is_zero() {
-                return Led::Computes(None);
-            }
-            let lease = match redis.lease(key, self.config.load_wait).await {
-                Leasing::Unavailable => return Led::Computes(None),
-                Leasing::Granted(lease) => Some(lease),
-                Leasing::Taken => {
-                    tokio::time::sleep(pause.min(left)).await;
-                    pause = (pause * 3 / 2).min(LOOK_AGAIN.1);
-                    None
-                }
-            };
-            let found = self.lookup_redis(redis, key, namespace, false, valid).await;
-            if let Some((value, slot)) = found {
-                return Led::Found(value, Some(slot));
-            }
-            if lease.is_some() {
-                return Led::Computes(lease);
-            }
-        }
-    }
-
-    /// Computes and stores; lands the flight, if there is one.
-    pub(crate) async fn compute<T, E, F, Fut>(
-        &self,
-        key: &str,
-        flight: Option<Flight>,
-        refresh: bool,
-        compute: F,
-    ) -> Result<Arc<T>, LoadError<E>>
-    where
-        T: Cacheable,
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Computed<T>, E>>,
-    {
-        // Noted before the computation begins: the law of the service.
-        let stamp = self.note();
-        match compute().await {
-            Ok(computed) => {
-                let value = Arc::new(computed.value);
-                if computed.none && !refresh {
-                    let namespace = self.stats.namespace(key);
-                    self.stats.count(Scope::Overall, namespace, Count::NoneMisses);
-                }
-                let ttl = computed.ttl.unwrap_or(self.config.default_ttl);
-                // A value set by hand in the meantime stays.
-                let keep = flight.as_ref().is_none_or(|f| !f.superseded());
-                let item = Item {
-                    tags: &computed.tags,
-                    ttl: if keep { ttl } else { Duration::ZERO },
-                    none: computed.none,
-                    stamp,
-                    replaces: refresh && keep,
-                };
-                match self.store(key, &value, item).await {
-                    Ok(slot) => {
-                        if let Some(flight) = flight {
-                            flight.land(Landing::Value { slot, stamp: stamp.local, found: false });
-                        }
-                    }
-                    // Not kept, but computed: the caller gets it, waiters compute for themselves.
-                    Err(error) => tracing::warn!(%error, key, "a computed value cannot be kept"),
-                }
-                Ok(value)
-            }
-            Err(error) => {
-                let error = Arc::new(error);
-                if let Some(flight) = flight {
-                    flight.land(Landing::Error(error.clone()));
-                }
-                Err(LoadError::Compute(error))
-            }
-        }
-    }
-
-    /// Puts a value into the tiers; answers with its slot, also when it was not kept.
-    pub(crate) async fn store<T: Cacheable>(
-        &self,
-        key: &str,
-        value: &Arc<T>,
-        item: Item<'_>,
-    ) -> Result<Arc<Slot>, CacheError> {
-        for tag in item.tags {
-            key::check_tag(tag)?;
-        }
-        let payload = match &self.redis {
-            Some(_) => Some(value::encode(key, &**value)?),
-            None => None,
-        };
-        let size = match &payload {
-            Some(payload) => payload.len(),
-            None => value::encoded_len(key, &**value)?,
-        };
-        let ttl = item.ttl.mul_f64(1.0 - self.config.jitter * self.entropy.fraction());
-        let namespace = self.stats.namespace(key);
-        let bytes = (size + key.len() + item.tags.len() * 8 + SLOT_BYTES) as u64;
-        let tags = item.tags.iter().map(|tag| self.index.tag_hash(tag)).collect();
-        let expires = self.now().saturating_add(nanos(ttl));
-        let (erased, local): (Value, _) = (value.clone(), item.stamp.local);
-        let slot = Arc::new(Slot::new(erased, local, expires, tags, bytes, namespace, item.none));
-        if ttl.is_zero() || size > self.config.max_value_bytes || !self.open() {
-            self.stats.count(Scope::Overall, namespace, Count::Refused);
-            if item.replaces {
-                // What is under the key is older than what is not kept.
-                if let Some(memory) = &self.memory {
-                    memory.remove(key);
-                }
-                if let Some(redis) = &self.redis {
-                    redis.remove(key, namespace).await;
-                }
-            }
-            return Ok(slot);
-        }
-        self.stats.count(Scope::Overall, namespace, Count::Sets);
-        if let Some(memory) = &self.memory {
-            self.stats.count(Scope::Memory, namespace, Count::Sets);
-            memory.insert(key, slot.clone(), self.now());
-        }
-        if let (Some(redis), Some(payload)) = (&self.redis, &payload) {
-            let write = Write {
-                key,
-                kind: value::kind::<T>(),
-                tags: item.tags,
-                payload,
-                none: item.none,
-                ttl,
-                stamp: item.stamp.change,
-                epoch: item.stamp.epoch,
-                replaces: item.replaces,
-            };
-            redis.set(write, namespace).await;
-        }
-        Ok(slot)
     }
 }

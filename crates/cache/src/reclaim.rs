@@ -12,13 +12,13 @@ const PACE: Duration = Duration::from_millis(1);
 const ROUND: Duration = Duration::from_secs(1);
 /// Rounds after which expired values are looked for although nothing was invalidated.
 const EXPIRED_EVERY: u32 = 30;
-/// Rounds between two passes over Redis.
-const REDIS_EVERY: u32 = 60;
 
 /// The task; ends with the service.
 pub(crate) async fn reclaim(inner: Weak<Inner>) {
     let mut swept = 0;
-    let mut swept_redis = 0;
+    // Head and epoch of the last pass over Redis, and when that was.
+    let mut swept_redis = (0, 0);
+    let mut last_redis = None;
     for round in 1_u32.. {
         tokio::time::sleep(ROUND).await;
         let Some(service) = inner.upgrade().filter(|inner| inner.open()) else { return };
@@ -38,16 +38,17 @@ pub(crate) async fn reclaim(inner: Weak<Inner>) {
                 }
             }
         }
-        if let Some(redis) = redis
-            && head != swept_redis
-            && round % REDIS_EVERY == 0
-        {
-            swept_redis = head;
-            redis
-                .sweep(|envelope| {
-                    inner.upgrade().is_some_and(|inner| inner.is_hidden_change(envelope))
-                })
-                .await;
+        let Some(redis) = redis else { continue };
+        let Some(service) = inner.upgrade() else { return };
+        let (now, every) = (service.clock.elapsed(), service.config.reclaim_redis_every);
+        drop(service);
+        let began = *last_redis.get_or_insert(now);
+        if now.saturating_sub(began) < every || swept_redis == (head, redis.epoch()) {
+            continue;
         }
+        (swept_redis, last_redis) = ((head, redis.epoch()), Some(now));
+        redis
+            .sweep(|envelope| inner.upgrade().is_some_and(|inner| inner.is_hidden_change(envelope)))
+            .await;
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// Counters are spread over this many cache lines, so that threads seldom meet.
 const STRIPES: usize = 8;
-/// Every n-th hit of the memory tier is timed: reading the clock twice costs as much as the hit.
-pub(crate) const SAMPLE: u64 = 64;
+/// Every n-th lookup in the memory tier is timed: reading the clock twice costs more than a hit.
+const SAMPLE: u32 = 64;
 /// Buckets of a latency histogram: bucket `i` holds `2^i..2^(i+1)` ns.
 const BUCKETS: usize = 40;
 
@@ -35,8 +35,11 @@ pub(crate) enum Count {
     BadValues,
     Refused,
     Errors,
+    /// Hits counted under the lock of a shard and refused by the reader afterwards.
+    HitsBack,
+    NoneHitsBack,
 }
-const COUNTS: usize = Count::Errors as usize + 1;
+const COUNTS: usize = Count::NoneHitsBack as usize + 1;
 
 /// Which counters: a tier, or the lookup as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +66,9 @@ pub(crate) struct Statistics {
     names: Vec<String>,
     /// `(scope, namespace, stripe)`.
     counters: Vec<Stripe>,
+    /// Hits of the memory tier, `(shard, namespace)`: values and "none" answers. Each is written
+    /// only under the lock of its shard, by a plain addition.
+    alone: Vec<[AtomicU64; 2]>,
     /// Of the memory tier, by namespace.
     gauges: Vec<Gauges>,
     latency: [Histogram; 3],
@@ -73,6 +79,7 @@ struct Histogram([AtomicU64; BUCKETS]);
 
 thread_local! {
     static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+    static LOOKUPS: Cell<u32> = const { Cell::new(0) };
 }
 static NEXT_STRIPE: AtomicUsize = AtomicUsize::new(0);
 
@@ -86,16 +93,19 @@ fn stripe() -> usize {
 }
 
 impl Statistics {
-    pub(crate) fn new(namespaces: &[String]) -> Self {
+    /// `shards` are those of the memory tier.
+    pub(crate) fn new(namespaces: &[String], shards: usize) -> Self {
         let mut names = namespaces.to_vec();
         names.push("other".to_owned());
+        let mut alone = Vec::new();
+        alone.resize_with(shards * names.len(), Default::default);
         let mut counters = Vec::new();
         counters.resize_with(3 * names.len() * STRIPES, Stripe::default);
         let mut gauges = Vec::new();
         gauges.resize_with(names.len(), Gauges::default);
         let latency =
             std::array::from_fn(|_| Histogram(std::array::from_fn(|_| AtomicU64::new(0))));
-        Self { names, counters, gauges, latency }
+        Self { names, counters, alone, gauges, latency }
     }
 
     /// The number of the namespace a key belongs to.
@@ -115,9 +125,26 @@ impl Statistics {
             [(scope as usize * self.names.len() + usize::from(namespace)) * STRIPES + stripe]
     }
 
-    /// Counts one; answers with this stripe's count before it.
-    pub(crate) fn count(&self, scope: Scope, namespace: u16, what: Count) -> u64 {
-        self.at(scope, namespace, stripe()).0[what as usize].fetch_add(1, Ordering::Relaxed)
+    /// Counts one.
+    pub(crate) fn count(&self, scope: Scope, namespace: u16, what: Count) {
+        self.at(scope, namespace, stripe()).0[what as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a hit of the memory tier. The caller holds the lock of the shard.
+    #[inline]
+    pub(crate) fn hit_alone(&self, shard: usize, namespace: u16, none: bool) {
+        let count =
+            &self.alone[shard * self.names.len() + usize::from(namespace)][usize::from(none)];
+        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Whether this lookup is one of those that are timed.
+    #[inline]
+    pub(crate) fn is_timed() -> bool {
+        LOOKUPS.with(|lookups| {
+            lookups.set(lookups.get().wrapping_add(1));
+            lookups.get().is_multiple_of(SAMPLE)
+        })
     }
 
     pub(crate) fn stored(&self, namespace: u16, bytes: u64) {
@@ -144,10 +171,20 @@ impl Statistics {
                 .map(|s| self.at(scope, namespace, s).0[what as usize].load(Ordering::Relaxed))
                 .sum()
         };
+        // A hit that its reader then refused is taken back.
+        let alone = |none: usize, back: Count| {
+            if scope != Scope::Memory {
+                return 0;
+            }
+            let of_namespace =
+                self.alone.iter().skip(usize::from(namespace)).step_by(self.names.len());
+            let hits: u64 = of_namespace.map(|hits| hits[none].load(Ordering::Relaxed)).sum();
+            hits.saturating_sub(sum(back))
+        };
         Counts {
-            hits: sum(Count::Hits),
+            hits: sum(Count::Hits) + alone(0, Count::HitsBack),
             misses: sum(Count::Misses),
-            none_hits: sum(Count::NoneHits),
+            none_hits: sum(Count::NoneHits) + alone(1, Count::NoneHitsBack),
             none_misses: sum(Count::NoneMisses),
             stale_hits: sum(Count::StaleHits),
             hidden: sum(Count::Hidden),

@@ -9,7 +9,15 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Time since some fixed instant; never goes back. For durations.
     fn elapsed(&self) -> Duration;
+    /// As [`Clock::elapsed`], at most [`COARSE_LAG`] behind it and never ahead, where that is
+    /// cheaper: for what is asked millions of times a second.
+    fn coarse(&self) -> Duration {
+        self.elapsed()
+    }
 }
+
+/// How far [`Clock::coarse`] may lie behind: one tick of the slowest kernels in use (100 Hz).
+pub const COARSE_LAG: Duration = Duration::from_millis(10);
 
 /// Where randomness comes from.
 pub trait Entropy: Send + Sync + 'static {
@@ -27,6 +35,22 @@ pub trait Entropy: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     start: std::time::Instant,
+    /// The same moment, or one just after it, on the scale of the kernel's coarse clock.
+    #[cfg(target_os = "linux")]
+    coarse_start: Duration,
+}
+
+/// The time of the kernel's last tick, on the scale of `Instant`: some 10 ns instead of 60.
+#[cfg(target_os = "linux")]
+fn last_tick() -> Duration {
+    on_its_scale(rustix::time::ClockId::MonotonicCoarse)
+}
+
+#[cfg(target_os = "linux")]
+fn on_its_scale(clock: rustix::time::ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
+    // Time since the machine was started: neither is ever negative.
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 impl Default for SystemClock {
@@ -35,7 +59,13 @@ impl Default for SystemClock {
         reason = "the one place that asks the machine for the time"
     )]
     fn default() -> Self {
-        Self { start: std::time::Instant::now() }
+        // In this order: what has passed by the coarse clock is then never more than by the fine.
+        let start = std::time::Instant::now();
+        Self {
+            start,
+            #[cfg(target_os = "linux")]
+            coarse_start: on_its_scale(rustix::time::ClockId::Monotonic),
+        }
     }
 }
 
@@ -49,6 +79,10 @@ impl Clock for SystemClock {
     }
     fn elapsed(&self) -> Duration {
         self.start.elapsed()
+    }
+    #[cfg(target_os = "linux")]
+    fn coarse(&self) -> Duration {
+        last_tick().saturating_sub(self.coarse_start)
     }
 }
 
@@ -116,5 +150,23 @@ impl Entropy for SeededEntropy {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_coarse_clock_is_never_ahead_and_never_goes_back() {
+        let clock = SystemClock::default();
+        let mut last = Duration::ZERO;
+        while clock.elapsed() < Duration::from_millis(50) {
+            let coarse = clock.coarse();
+            let fine = clock.elapsed();
+            assert!(last <= coarse && coarse <= fine, "{last:?} {coarse:?} {fine:?}");
+            last = coarse;
+        }
+        assert!(last > Duration::ZERO, "it moves");
     }
 }

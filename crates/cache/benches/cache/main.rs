@@ -9,6 +9,7 @@ mod clear;
 mod load;
 mod memory;
 mod redis_tier;
+mod rounds;
 mod traces;
 
 use rhiz_cache::{CacheConfig, CacheService};
@@ -26,13 +27,13 @@ fn main() {
         .build()
         .expect("a runtime");
     if wanted("memory") {
-        runtime.block_on(memory::run());
+        memory::run(&runtime);
     }
     if wanted("clear") {
         runtime.block_on(clear::run());
     }
     if wanted("redis") {
-        runtime.block_on(redis_tier::run());
+        redis_tier::run(&runtime);
     }
     if wanted("load") {
         runtime.block_on(load::run());

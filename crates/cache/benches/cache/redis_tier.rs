@@ -1,6 +1,7 @@
 //! Gets that hit in Redis, 64 at a time: the Redis tier alone against a bare pipelined client.
 
 use crate::Stopwatch;
+use crate::rounds::{Round, in_turn};
 use redis::AsyncCommands;
 use rhiz_cache::{CacheConfig, CacheService, Consistency, RedisConfig, SetOptions, Tiers};
 use rhiz_domain::clock::{SystemClock, SystemEntropy};
@@ -10,7 +11,9 @@ use std::time::Duration;
 
 const KEYS: usize = 10_000;
 const TASKS: usize = 64;
-const GETS: usize = 4_000;
+/// Gets of each task in one round: some 100 ms in all.
+const GETS: usize = 200;
+const ROUNDS: usize = 41;
 
 /// A Redis of this benchmark's own.
 pub(crate) struct Server {
@@ -58,60 +61,59 @@ impl Drop for Server {
     }
 }
 
-pub(crate) async fn run() {
+pub(crate) fn run(runtime: &tokio::runtime::Runtime) {
     println!(
-        "\n# get that hits in Redis ({TASKS} concurrent, values of 300 bytes, best of 5, in turn)"
+        "\n# get that hits in Redis ({TASKS} concurrent, values of 300 bytes, medians of {ROUNDS} rounds in turn)"
     );
     let server = Server::start();
-    let cache = server.service(Tiers::Redis).await;
     let value = "v".repeat(300);
-    let bare = redis::Client::open(server.url.as_str())
-        .expect("a url")
-        .get_multiplexed_async_connection()
-        .await
-        .expect("Redis");
-    for i in 0..KEYS {
-        cache
-            .set(&format!("entity:{i}"), value.clone(), &SetOptions::default())
+    let (cache, bare) = runtime.block_on(async {
+        let cache = server.service(Tiers::Redis).await;
+        let bare = redis::Client::open(server.url.as_str())
+            .expect("a url")
+            .get_multiplexed_async_connection()
             .await
-            .expect("good");
-        let mut connection = bare.clone();
-        connection.set::<_, _, ()>(format!("bare:{i}"), &value).await.expect("Redis");
-    }
-    let (mut with, mut without) = (0.0_f64, 0.0_f64);
-    for _ in 0..5 {
+            .expect("Redis");
+        for i in 0..KEYS {
+            let key = format!("entity:{i}");
+            cache.set(&key, value.clone(), &SetOptions::default()).await.expect("good");
+            let mut connection = bare.clone();
+            connection.set::<_, _, ()>(format!("bare:{i}"), &value).await.expect("Redis");
+        }
+        (cache, bare)
+    });
+    let library = || {
         let connection = bare.clone();
-        without = without.max(
-            rate(move |i| {
-                let mut connection = connection.clone();
-                async move {
-                    let got: Option<String> =
-                        connection.get(format!("bare:{i}")).await.expect("Redis");
-                    assert!(got.is_some());
-                }
-            })
-            .await,
-        );
+        runtime.block_on(micros(move |i| {
+            let mut connection = connection.clone();
+            async move {
+                let got: Option<String> = connection.get(format!("bare:{i}")).await.expect("Redis");
+                assert!(got.is_some());
+            }
+        }))
+    };
+    let service = || {
         let cache = cache.clone();
-        with = with.max(
-            rate(move |i| {
-                let cache = cache.clone();
-                async move {
-                    let key = format!("entity:{i}");
-                    let got = cache.get::<String>(&key, Consistency::Eventual).await.expect("good");
-                    assert!(got.is_some());
-                }
-            })
-            .await,
-        );
+        runtime.block_on(micros(move |i| {
+            let cache = cache.clone();
+            async move {
+                let key = format!("entity:{i}");
+                let got = cache.get::<String>(&key, Consistency::Eventual).await.expect("good");
+                assert!(got.is_some());
+            }
+        }))
+    };
+    let runs: [Round<'_>; 2] = [("bare pipelined client", &library), ("service", &service)];
+    let times = in_turn(ROUNDS, 1, &runs);
+    for (n, (name, _)) in runs.iter().enumerate() {
+        let rate = 1_000_000.0 / times.median(n);
+        println!("{name:22} {rate:8.0} gets/s   {:.0} %", 100.0 * times.ratio(0, n));
     }
-    println!(
-        "bare pipelined client {without:8.0} gets/s\nservice               {with:8.0} gets/s   {:.0} %",
-        with / without * 100.0
-    );
+    runtime.block_on(cache.close());
 }
 
-async fn rate<F, Fut>(get: F) -> f64
+/// Microseconds for each get.
+async fn micros<F, Fut>(get: F) -> f64
 where
     F: Fn(usize) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = ()> + Send,
@@ -130,5 +132,5 @@ where
     for task in tasks {
         task.await.expect("no panic");
     }
-    (TASKS * GETS) as f64 / watch.time().as_secs_f64()
+    watch.each(TASKS * GETS) / 1000.0
 }

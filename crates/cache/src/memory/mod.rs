@@ -1,16 +1,16 @@
 //! The tier in this process: decoded values, shared with their readers and never changed.
 
+mod order;
 mod shard;
 mod sketch;
+mod store;
+mod trials;
 
 use crate::stats::{Count, Scope, Statistics};
-use hashbrown::DefaultHashBuilder;
-use parking_lot::Mutex;
-use shard::Shard;
 use std::any::Any;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+pub use store::{Fit, Gone, Store};
 
 /// A decoded value.
 pub(crate) type Value = Arc<dyn Any + Send + Sync>;
@@ -21,14 +21,23 @@ pub(crate) struct Slot {
     pub(crate) value: Value,
     /// Up to this local number no record covers it.
     checked: AtomicU64,
-    /// Nanoseconds of the clock's `elapsed`.
-    pub(crate) expires: u64,
     /// Hashes of its tags.
-    pub(crate) tags: Box<[u64]>,
-    pub(crate) bytes: u64,
+    pub(crate) tags: Arc<[u64]>,
     pub(crate) namespace: u16,
     /// It says that there is nothing.
     pub(crate) none: bool,
+}
+
+impl Clone for Slot {
+    fn clone(&self) -> Self {
+        Self {
+            value: self.value.clone(),
+            checked: AtomicU64::new(self.checked()),
+            tags: self.tags.clone(),
+            namespace: self.namespace,
+            none: self.none,
+        }
+    }
 }
 
 impl Slot {
@@ -45,102 +54,85 @@ impl Slot {
     pub(crate) fn new(
         value: Value,
         stamp: u64,
-        expires: u64,
-        tags: Box<[u64]>,
-        bytes: u64,
+        tags: Arc<[u64]>,
         namespace: u16,
         none: bool,
     ) -> Self {
-        Self { value, checked: AtomicU64::new(stamp), expires, tags, bytes, namespace, none }
+        Self { value, checked: AtomicU64::new(stamp), tags, namespace, none }
     }
 }
 
-/// Fewest values of a shard: smaller ones would judge each value by too few others.
-const SHARD_KEYS: usize = 1024;
-/// Most shards.
-const MAX_SHARDS: usize = 16;
+/// What came of judging a slot: the reader gets the first, or the slot has to go for the reason.
+pub(crate) type Judged<R> = Result<R, (Count, Value)>;
 
-/// See the module.
+/// The store as a tier: it counts.
 #[derive(Debug)]
 pub(crate) struct MemoryTier {
-    shards: Box<[Mutex<Shard>]>,
-    hasher: DefaultHashBuilder,
+    store: Store<Slot>,
     stats: Arc<Statistics>,
 }
 
 impl MemoryTier {
-    pub(crate) fn new(max_keys: usize, max_bytes: u64, stats: Arc<Statistics>) -> Self {
-        let count = (max_keys / SHARD_KEYS).clamp(1, MAX_SHARDS);
-        let shards = (0..count)
-            .map(|i| {
-                // The first shards take what the division leaves over.
-                let keys = max_keys / count + usize::from(i < max_keys % count);
-                Mutex::new(Shard::new(keys, max_bytes / count as u64))
-            })
-            .collect();
-        Self { shards, hasher: DefaultHashBuilder::default(), stats }
+    pub(crate) fn new(store: Store<Slot>, stats: Arc<Statistics>) -> Self {
+        Self { store, stats }
     }
 
-    fn shard(&self, key: &str) -> (u64, &Mutex<Shard>) {
-        let hash = self.hasher.hash_one(key);
-        // The upper half: the tables use the lower bits and the top seven.
-        let at = ((hash >> 16) & 0xffff_ffff) as usize % self.shards.len();
-        (hash, &self.shards[at])
-    }
-
-    /// Looks up and counts as use; `look` judges the slot under the lock, which spares two
-    /// counts of references.
-    pub(crate) fn get<R>(&self, key: &str, look: impl FnOnce(&Arc<Slot>) -> R) -> Option<R> {
-        let (hash, shard) = self.shard(key);
-        shard.lock().get(hash, key).map(look)
+    /// Looks up and counts as use; `judge` looks at the slot under the lock, which spares counting
+    /// references twice. If it may be shown and is `counted`, it is a hit.
+    #[inline]
+    pub(crate) fn get<R>(
+        &self,
+        key: &str,
+        counted: bool,
+        judge: impl FnOnce(&Slot, Fit) -> Judged<R>,
+    ) -> Option<Judged<R>> {
+        self.store.get(key, |slot, fit, shard| {
+            let judged = judge(slot, fit);
+            if counted && judged.is_ok() {
+                self.stats.hit_alone(shard, slot.namespace, slot.none);
+            }
+            judged
+        })
     }
 
     /// Looks up without counting as use.
-    pub(crate) fn peek(&self, key: &str) -> Option<Arc<Slot>> {
-        let (hash, shard) = self.shard(key);
-        shard.lock().peek(hash, key)
+    pub(crate) fn peek<R>(&self, key: &str, look: impl FnOnce(&Slot, Fit) -> R) -> Option<R> {
+        self.store.peek(key, look)
     }
 
-    pub(crate) fn insert(&self, key: &str, slot: Arc<Slot>, now: u64) {
-        self.stats.stored(slot.namespace, slot.bytes);
-        let (hash, shard) = self.shard(key);
-        let mut gone = Vec::new();
-        shard.lock().insert(hash, key, slot, now, &mut gone);
-        // Dropped here, outside the lock.
-        self.left(&gone);
+    pub(crate) fn insert(&self, key: &str, slot: Slot, fit: Fit, now: u64) {
+        self.stats.stored(slot.namespace, fit.bytes);
+        self.left(self.store.insert(key, slot, fit, now));
     }
 
-    fn left(&self, gone: &[(Arc<Slot>, bool)]) {
-        for (slot, pushed_out) in gone {
-            self.stats.dropped(slot.namespace, slot.bytes);
-            if *pushed_out {
+    fn left(&self, gone: impl IntoIterator<Item = Gone<Slot>>) {
+        for Gone { value: slot, fit, pushed_out } in gone {
+            self.stats.dropped(slot.namespace, fit.bytes);
+            if pushed_out {
                 self.stats.count(Scope::Memory, slot.namespace, Count::Evictions);
             }
         }
     }
 
-    pub(crate) fn remove(&self, key: &str) -> Option<Arc<Slot>> {
-        let (hash, shard) = self.shard(key);
-        let slot = shard.lock().remove(hash, key)?;
-        self.stats.dropped(slot.namespace, slot.bytes);
-        Some(slot)
+    pub(crate) fn remove(&self, key: &str) {
+        self.remove_if(key, |_| true);
     }
 
-    /// Removes this very slot, not one that was stored since.
-    pub(crate) fn remove_same(&self, key: &str, slot: &Arc<Slot>) {
-        let (hash, shard) = self.shard(key);
-        let removed = shard.lock().remove_same(hash, key, slot);
-        if let Some(slot) = removed {
-            self.stats.dropped(slot.namespace, slot.bytes);
-        }
+    /// Removes this very value, not one that was stored since.
+    pub(crate) fn remove_same(&self, key: &str, value: &Value) {
+        self.remove_if(key, |slot| Arc::ptr_eq(&slot.value, value));
+    }
+
+    fn remove_if(&self, key: &str, judge: impl FnOnce(&Slot) -> bool) {
+        self.left(self.store.remove_if(key, judge));
     }
 
     pub(crate) fn len(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.lock().len() as u64).sum()
+        self.store.len() as u64
     }
 
     pub(crate) fn shards(&self) -> usize {
-        self.shards.len()
+        self.store.shards()
     }
 
     /// Removes what is not to be kept among `batch` places of one shard; answers where to go on,
@@ -150,17 +142,16 @@ impl MemoryTier {
         shard: usize,
         from: usize,
         batch: usize,
-        keep: impl Fn(&str, &Slot) -> bool,
+        keep: impl Fn(&str, &Slot, Fit) -> bool,
     ) -> Option<usize> {
-        let mut gone = Vec::new();
-        let next = self.shards[shard].lock().sweep(from, batch, keep, &mut gone);
-        self.left(&gone);
+        let (next, gone) = self.store.sweep(shard, from, batch, keep);
+        self.left(gone);
         next
     }
 
     pub(crate) fn clear(&self) {
-        for shard in 0..self.shards.len() {
-            self.sweep(shard, 0, usize::MAX, |_, _| false);
+        for shard in 0..self.shards() {
+            self.sweep(shard, 0, usize::MAX, |_, _, _| false);
         }
     }
 }

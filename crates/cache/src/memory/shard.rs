@@ -1,279 +1,174 @@
-//! One shard of the memory tier: which values stay when room is short.
-//!
-//! A variant of W-TinyLFU chosen by measurement (docs/decisions/0004-memory-cache.md). New values
-//! enter a *window* of 30 % in order of use. What leaves the window competes with the least
-//! recently used value of the main part: the one asked for more often lately stays. The main part
-//! is segmented: *probation*, and after a hit there *protected* (80 % of it). A value turned away
-//! leaves its hash as a *ghost*; if it comes back while the ghost is there, the window was too
-//! short for it, and it enters the main part at once.
+//! One shard of the store: a table, the values' order, their times to live, and the two bounds.
 //!
 //! Before any live value goes, expired ones go.
 
-use super::Slot;
-use super::sketch::Sketch;
+use super::order::{NIL, Order};
+use super::trials::{FIRST_WINDOW, Trials};
+use super::{Fit, Gone};
 use hashbrown::HashTable;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::sync::Arc;
-
-/// Share of the window.
-const WINDOW: f64 = 0.3;
-/// Share of the main part that is protected.
-const PROTECTED: f64 = 0.8;
-/// Ghosts for each value held.
-const GHOSTS: f64 = 0.5;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Queue {
-    Window,
-    Probation,
-    Protected,
-}
-
-/// No node.
-const NIL: u32 = u32::MAX;
+use std::collections::BinaryHeap;
 
 #[derive(Debug)]
-struct Node {
-    hash: u64,
+struct Held<V> {
     key: Box<str>,
-    /// `None`: the node is free.
-    slot: Option<Arc<Slot>>,
-    queue: Queue,
-    newer: u32,
-    older: u32,
-    /// Tells apart the values that stood in this node one after another.
-    generation: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct List {
-    newest: u32,
-    oldest: u32,
-    len: usize,
-}
-
-impl Default for List {
-    fn default() -> Self {
-        Self { newest: NIL, oldest: NIL, len: 0 }
-    }
+    fit: Fit,
+    value: V,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Shard {
+pub(super) struct Shard<V> {
     table: HashTable<u32>,
-    nodes: Vec<Node>,
-    free: Vec<u32>,
-    lists: [List; 3],
-    sketch: Sketch,
-    /// When what expires; entries of values that are gone are skipped.
+    order: Order<Held<V>>,
+    trials: Trials,
+    /// When what expires: time, place and generation; entries of values that are gone are skipped.
     expiry: BinaryHeap<Reverse<(u64, u32, u32)>>,
-    ghosts: HashMap<u64, u64>,
-    ghost_order: VecDeque<(u64, u64)>,
-    ghost_count: u64,
-    len: usize,
     bytes: u64,
     max_len: usize,
     max_bytes: u64,
-    window: usize,
-    protected: usize,
-    max_ghosts: usize,
 }
 
-fn share(of: usize, part: f64) -> usize {
-    (of as f64 * part) as usize
-}
-
-impl Shard {
-    pub(crate) fn new(max_len: usize, max_bytes: u64) -> Self {
-        let window = share(max_len, WINDOW).max(1);
+impl<V> Shard<V> {
+    pub(super) fn new(max_len: usize, max_bytes: u64) -> Self {
         Self {
             table: HashTable::new(),
-            nodes: Vec::new(),
-            free: Vec::new(),
-            lists: [List::default(); 3],
-            sketch: Sketch::new(max_len),
+            order: Order::new(max_len, FIRST_WINDOW),
+            trials: Trials::new(max_len),
             expiry: BinaryHeap::new(),
-            ghosts: HashMap::new(),
-            ghost_order: VecDeque::new(),
-            ghost_count: 0,
-            len: 0,
             bytes: 0,
             max_len,
             max_bytes,
-            window,
-            protected: share(max_len - window.min(max_len), PROTECTED),
-            max_ghosts: share(max_len, GHOSTS),
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
     }
 
+    #[inline]
     fn find(&self, hash: u64, key: &str) -> Option<u32> {
         self.table
             .find(hash, |i| {
-                let node = &self.nodes[*i as usize];
-                node.hash == hash && *node.key == *key
+                let node = &self.order.nodes[*i as usize];
+                node.hash == hash && node.held.as_ref().is_some_and(|held| *held.key == *key)
             })
             .copied()
     }
 
+    fn held(&self, i: u32) -> Option<&Held<V>> {
+        self.order.nodes[i as usize].held.as_ref()
+    }
+
     /// Looks up and counts as use, also when nothing is there.
-    pub(crate) fn get(&mut self, hash: u64, key: &str) -> Option<&Arc<Slot>> {
-        self.sketch.increment(hash);
-        let i = self.find(hash, key)?;
-        match self.nodes[i as usize].queue {
-            queue if self.lists[queue as usize].newest == i && queue != Queue::Probation => {}
-            Queue::Window => self.move_to(i, Queue::Window),
-            Queue::Probation | Queue::Protected => {
-                self.move_to(i, Queue::Protected);
-                while self.lists[Queue::Protected as usize].len > self.protected {
-                    let oldest = self.lists[Queue::Protected as usize].oldest;
-                    self.move_to(oldest, Queue::Probation);
-                }
+    #[inline]
+    pub(super) fn get(&mut self, hash: u64, key: &str) -> Option<(&V, Fit)> {
+        self.trials.note(hash);
+        match self.find(hash, key) {
+            Some(i) => {
+                self.order.used(i);
+                self.held(i).map(|held| (&held.value, held.fit))
+            }
+            None => {
+                self.missed(hash);
+                None
             }
         }
-        self.nodes[i as usize].slot.as_ref()
+    }
+
+    fn missed(&mut self, hash: u64) {
+        self.order.missed(hash);
+        if let Some(window) = self.trials.run(self.order.asked, self.order.window()) {
+            self.order.set_window(window);
+        }
     }
 
     /// Looks up without counting as use.
-    pub(crate) fn peek(&self, hash: u64, key: &str) -> Option<Arc<Slot>> {
-        self.nodes[self.find(hash, key)? as usize].slot.clone()
+    pub(super) fn peek(&self, hash: u64, key: &str) -> Option<(&V, Fit)> {
+        self.held(self.find(hash, key)?).map(|held| (&held.value, held.fit))
     }
 
-    /// Stores; `gone` gets what was replaced, and what had to leave (with `true` when it was
-    /// pushed out alive).
-    pub(crate) fn insert(
+    /// Stores; `gone` gets what was replaced and what had to leave.
+    pub(super) fn insert(
         &mut self,
         hash: u64,
         key: &str,
-        slot: Arc<Slot>,
+        value: V,
+        fit: Fit,
         now: u64,
-        gone: &mut Vec<(Arc<Slot>, bool)>,
+        gone: &mut Vec<Gone<V>>,
     ) {
-        let expires = slot.expires;
+        self.bytes += fit.bytes;
         let i = if let Some(i) = self.find(hash, key) {
-            let node = &mut self.nodes[i as usize];
+            let node = &mut self.order.nodes[i as usize];
             node.generation = node.generation.wrapping_add(1);
-            self.bytes += slot.bytes;
-            if let Some(old) = node.slot.replace(slot) {
-                self.bytes -= old.bytes;
-                gone.push((old, false));
+            if let Some(held) = &mut node.held {
+                self.bytes -= held.fit.bytes;
+                let value = std::mem::replace(&mut held.value, value);
+                let fit = std::mem::replace(&mut held.fit, fit);
+                gone.push(Gone { value, fit, pushed_out: false });
             }
             i
         } else {
-            let queue =
-                if self.ghosts.remove(&hash).is_some() { Queue::Probation } else { Queue::Window };
-            self.add(hash, key, slot, queue)
+            let i = self.order.enter(hash, Held { key: key.into(), fit, value });
+            let nodes = &self.order.nodes;
+            self.table.insert_unique(hash, i, |i| nodes[*i as usize].hash);
+            i
         };
-        self.expiry.push(Reverse((expires, i, self.nodes[i as usize].generation)));
-        if self.expiry.len() > 2 * self.nodes.len() + 64 {
+        self.expiry.push(Reverse((fit.expires, i, self.order.nodes[i as usize].generation)));
+        if self.expiry.len() > 2 * self.order.nodes.len() + 64 {
             self.rebuild_expiry();
         }
         self.make_room(now, gone);
     }
 
-    fn add(&mut self, hash: u64, key: &str, slot: Arc<Slot>, queue: Queue) -> u32 {
-        self.bytes += slot.bytes;
-        self.len += 1;
-        let i = match self.free.pop() {
-            Some(i) => {
-                let node = &mut self.nodes[i as usize];
-                node.hash = hash;
-                node.key = key.into();
-                node.slot = Some(slot);
-                i
-            }
-            None => {
-                // A shard holds fewer than 2^32 values.
-                let i = u32::try_from(self.nodes.len()).unwrap_or(NIL);
-                self.nodes.push(Node {
-                    hash,
-                    key: key.into(),
-                    slot: Some(slot),
-                    queue,
-                    newer: NIL,
-                    older: NIL,
-                    generation: 0,
-                });
-                i
-            }
-        };
-        self.push(i, queue);
-        let nodes = &self.nodes;
-        self.table.insert_unique(hash, i, |i| nodes[*i as usize].hash);
-        i
-    }
-
-    pub(crate) fn remove(&mut self, hash: u64, key: &str) -> Option<Arc<Slot>> {
-        let i = self.find(hash, key)?;
-        self.take(i)
-    }
-
-    /// Removes this very slot, not one that was stored since.
-    pub(crate) fn remove_same(
+    /// Removes it, if it is as asked.
+    pub(super) fn remove_if(
         &mut self,
         hash: u64,
         key: &str,
-        slot: &Arc<Slot>,
-    ) -> Option<Arc<Slot>> {
+        judge: impl FnOnce(&V) -> bool,
+    ) -> Option<Gone<V>> {
         let i = self.find(hash, key)?;
-        let same = self.nodes[i as usize].slot.as_ref().is_some_and(|s| Arc::ptr_eq(s, slot));
-        if same { self.take(i) } else { None }
+        if judge(&self.held(i)?.value) { self.take(i) } else { None }
     }
 
     /// Removes what is not to be kept among the next `batch` places from `from` on; answers where
     /// to go on, `None` at the end.
-    pub(crate) fn sweep(
+    pub(super) fn sweep(
         &mut self,
         from: usize,
         batch: usize,
-        keep: impl Fn(&str, &Slot) -> bool,
-        gone: &mut Vec<(Arc<Slot>, bool)>,
+        keep: impl Fn(&str, &V, Fit) -> bool,
+        gone: &mut Vec<Gone<V>>,
     ) -> Option<usize> {
-        let to = from.saturating_add(batch).min(self.nodes.len());
+        let to = from.saturating_add(batch).min(self.order.nodes.len());
         for i in from..to {
-            let node = &self.nodes[i];
-            if let Some(slot) = &node.slot
-                && !keep(&node.key, slot)
-                && let Some(slot) = self.take(u32::try_from(i).unwrap_or(NIL))
+            if let Some(held) = &self.order.nodes[i].held
+                && !keep(&held.key, &held.value, held.fit)
             {
-                gone.push((slot, false));
+                gone.extend(self.take(u32::try_from(i).unwrap_or(NIL)));
             }
         }
-        (to < self.nodes.len()).then_some(to)
+        (to < self.order.nodes.len()).then_some(to)
     }
 
-    fn make_room(&mut self, now: u64, gone: &mut Vec<(Arc<Slot>, bool)>) {
-        let over = |s: &Self| s.len > s.max_len || s.bytes > s.max_bytes;
-        while over(self) {
-            if let Some(slot) = self.take_expired(now) {
-                gone.push((slot, false));
+    fn make_room(&mut self, now: u64, gone: &mut Vec<Gone<V>>) {
+        while self.len() > self.max_len || self.bytes > self.max_bytes {
+            if let Some(expired) = self.take_expired(now) {
+                gone.push(expired);
                 continue;
             }
-            let Some(victim) = self.victim() else { return };
-            if let Some(slot) = self.take(victim) {
-                gone.push((slot, true));
-            }
+            let Some(victim) = self.order.victim() else { return };
+            gone.extend(self.take(victim).map(|gone| Gone { pushed_out: true, ..gone }));
         }
-        // While there is room, the window hands on what overflows.
-        while self.lists[Queue::Window as usize].len > self.window {
-            if self.len >= self.max_len {
-                break;
-            }
-            let oldest = self.lists[Queue::Window as usize].oldest;
-            self.move_to(oldest, Queue::Probation);
-        }
+        self.order.spread();
     }
 
-    fn take_expired(&mut self, now: u64) -> Option<Arc<Slot>> {
+    fn take_expired(&mut self, now: u64) -> Option<Gone<V>> {
         while let Some(Reverse((expires, i, generation))) = self.expiry.peek().copied() {
-            let node = &self.nodes[i as usize];
-            let current = node.generation == generation && node.slot.is_some();
+            let node = &self.order.nodes[i as usize];
+            let current = node.generation == generation && node.held.is_some();
             if current && expires > now {
                 return None;
             }
@@ -285,114 +180,33 @@ impl Shard {
         None
     }
 
-    /// Who leaves: the window's oldest or the main part's, whichever was asked for less.
-    fn victim(&mut self) -> Option<u32> {
-        let list = |q: Queue| self.lists[q as usize];
-        let main = match (list(Queue::Probation).oldest, list(Queue::Protected).oldest) {
-            (NIL, NIL) => None,
-            (NIL, i) | (i, _) => Some(i),
-        };
-        let window = Some(list(Queue::Window).oldest).filter(|i| *i != NIL);
-        match (window, main) {
-            (Some(candidate), Some(main)) if list(Queue::Window).len > self.window => {
-                let asked = |i: u32| self.sketch.frequency(self.nodes[i as usize].hash);
-                if asked(candidate) > asked(main) {
-                    self.move_to(candidate, Queue::Probation);
-                    Some(main)
-                } else {
-                    self.remember_ghost(self.nodes[candidate as usize].hash);
-                    Some(candidate)
-                }
-            }
-            (_, Some(main)) => Some(main),
-            (window, None) => window,
-        }
-    }
-
-    fn remember_ghost(&mut self, hash: u64) {
-        self.ghost_count += 1;
-        self.ghosts.insert(hash, self.ghost_count);
-        self.ghost_order.push_back((hash, self.ghost_count));
-        while self.ghost_order.len() > self.max_ghosts {
-            if let Some((hash, count)) = self.ghost_order.pop_front()
-                && self.ghosts.get(&hash) == Some(&count)
-            {
-                self.ghosts.remove(&hash);
-            }
-        }
-    }
-
     fn rebuild_expiry(&mut self) {
-        let live = self.nodes.iter().enumerate().filter_map(|(i, node)| {
-            let slot = node.slot.as_ref()?;
-            Some(Reverse((slot.expires, u32::try_from(i).ok()?, node.generation)))
+        let live = self.order.nodes.iter().enumerate().filter_map(|(i, node)| {
+            let held = node.held.as_ref()?;
+            Some(Reverse((held.fit.expires, u32::try_from(i).ok()?, node.generation)))
         });
         self.expiry = live.collect();
     }
 
-    fn take(&mut self, i: u32) -> Option<Arc<Slot>> {
-        self.unlink(i);
-        let node = &mut self.nodes[i as usize];
-        let slot = node.slot.take()?;
-        node.generation = node.generation.wrapping_add(1);
-        node.key = Box::default();
-        let hash = node.hash;
+    fn take(&mut self, i: u32) -> Option<Gone<V>> {
+        let hash = self.order.nodes[i as usize].hash;
         if let Ok(entry) = self.table.find_entry(hash, |j| *j == i) {
             entry.remove();
         }
-        self.free.push(i);
-        self.len -= 1;
-        self.bytes -= slot.bytes;
-        Some(slot)
-    }
-
-    fn move_to(&mut self, i: u32, queue: Queue) {
-        self.unlink(i);
-        self.push(i, queue);
-    }
-
-    fn push(&mut self, i: u32, queue: Queue) {
-        let list = &mut self.lists[queue as usize];
-        let second = list.newest;
-        list.newest = i;
-        list.len += 1;
-        if second == NIL {
-            list.oldest = i;
-        } else {
-            self.nodes[second as usize].newer = i;
-        }
-        let node = &mut self.nodes[i as usize];
-        node.queue = queue;
-        node.older = second;
-        node.newer = NIL;
-    }
-
-    fn unlink(&mut self, i: u32) {
-        let Node { queue, newer, older, .. } = self.nodes[i as usize];
-        let list = &mut self.lists[queue as usize];
-        list.len -= 1;
-        if newer == NIL {
-            list.newest = older;
-        }
-        if older == NIL {
-            list.oldest = newer;
-        }
-        if newer != NIL {
-            self.nodes[newer as usize].older = older;
-        }
-        if older != NIL {
-            self.nodes[older as usize].newer = newer;
-        }
+        let held = self.order.leave(i)?;
+        self.bytes -= held.fit.bytes;
+        Some(Gone { value: held.value, fit: held.fit, pushed_out: false })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashMap;
     use std::hash::{BuildHasher, RandomState};
 
-    fn slot(expires: u64, bytes: u64) -> Arc<Slot> {
-        Arc::new(Slot::new(Arc::new(0_u8), 0, expires, Box::new([]), bytes, 0, false))
+    fn fit(expires: u64, bytes: u64) -> Fit {
+        Fit { expires, bytes }
     }
 
     #[test]
@@ -403,14 +217,15 @@ mod tests {
         for i in 0..10_u64 {
             let key = i.to_string();
             let expires = if i % 2 == 0 { 50 } else { 1000 };
-            shard.insert(hasher.hash_one(&key), &key, slot(expires, 1), 0, &mut gone);
+            shard.insert(hasher.hash_one(&key), &key, i, fit(expires, 1), 0, &mut gone);
         }
         for i in 10..15_u64 {
             let key = i.to_string();
-            shard.insert(hasher.hash_one(&key), &key, slot(1000, 1), 100, &mut gone);
+            shard.insert(hasher.hash_one(&key), &key, i, fit(1000, 1), 100, &mut gone);
         }
         assert_eq!(gone.len(), 5);
-        assert!(gone.iter().all(|(slot, alive)| slot.expires == 50 && !alive));
+        assert!(gone.iter().all(|gone| gone.value < 10 && gone.value % 2 == 0));
+        assert!(gone.iter().all(|gone| !gone.pushed_out));
     }
 
     #[test]
@@ -426,30 +241,62 @@ mod tests {
             let mut gone = Vec::new();
             match (seed >> 60) % 4 {
                 0 => {
-                    shard.remove(hash, &key);
+                    shard.remove_if(hash, &key, |_| true);
                     model.remove(&key);
                 }
                 1 => {
-                    let expires = step + (seed >> 40) % 500;
-                    shard.insert(
-                        hash,
-                        &key,
-                        slot(expires, 10 + (seed >> 50) % 90),
-                        step,
-                        &mut gone,
-                    );
-                    model.insert(key, expires);
+                    let fit = fit(step + (seed >> 40) % 500, 10 + (seed >> 50) % 90);
+                    shard.insert(hash, &key, step, fit, step, &mut gone);
+                    model.insert(key, step);
                 }
                 _ => {
-                    if let Some(found) = shard.get(hash, &key) {
-                        assert_eq!(model.get(&key), Some(&found.expires), "the newest value");
+                    if let Some((found, _)) = shard.get(hash, &key) {
+                        assert_eq!(model.get(&key), Some(found), "the newest value");
                     }
                 }
             }
-            assert!(shard.len <= 100 && shard.bytes <= 5_000);
-            assert_eq!(shard.len, shard.table.len());
-            assert_eq!(shard.len, shard.lists.iter().map(|l| l.len).sum::<usize>());
-            assert!(shard.ghosts.len() <= shard.max_ghosts + 1);
+            assert!(shard.len() <= 100 && shard.bytes <= 5_000);
+            assert_eq!(shard.len(), shard.table.len());
+            shard.order.check();
         }
+    }
+
+    /// Zipf 1.0 over 5,000 keys at 1,000, with a loop over as many keys again mixed in, at three
+    /// of four: data that no constant was chosen on.
+    #[test]
+    fn what_is_asked_for_often_survives_a_loop_over_everything() {
+        let mut shard = Shard::new(1000, u64::MAX);
+        let hasher = RandomState::new();
+        let sums: Vec<f64> = (1..=5000)
+            .scan(0.0, |sum, rank| {
+                *sum += 1.0 / f64::from(rank);
+                Some(*sum)
+            })
+            .collect();
+        let mut seed = 1_u64;
+        let (mut hits, mut of) = (0, 0);
+        for step in 0..80_000_u64 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let wanted = step % 4 == 0;
+            let key = if wanted {
+                let at = (seed >> 11) as f64 / (1_u64 << 53) as f64 * sums[4999];
+                format!("z{}", sums.partition_point(|sum| *sum < at))
+            } else {
+                format!("l{}", step % 5000)
+            };
+            let hash = hasher.hash_one(&key);
+            let hit = shard.get(hash, &key).is_some();
+            if !hit {
+                shard.insert(hash, &key, (), fit(u64::MAX, 1), 0, &mut Vec::new());
+            }
+            if wanted && step > 40_000 {
+                of += 1;
+                hits += u32::from(hit);
+            }
+        }
+        // Alone, without the loop, the 1,000 most wanted of 5,000 make up 82 %. With it an LRU keeps
+        // what was asked for among the last 250 queries: less than half.
+        let rate = f64::from(hits) / f64::from(of);
+        assert!(rate > 0.5, "{rate}");
     }
 }

@@ -5,9 +5,9 @@
 //! of the call, at bounded nothing older than `d` before it, at eventual 1 s. That it can find a
 //! fault is shown by breaking one promise at a time.
 
-use crate::proxy::Fault;
+use crate::proxy::{Fault, Felt};
 use crate::redis_server::RedisServer;
-use crate::world::{Authority, Dice, ENTITIES, Node, pass, tag, torment};
+use crate::world::{Authority, Dice, Done, ENTITIES, Node, pass, tag, torment};
 use parking_lot::Mutex;
 use rhiz_cache::{CacheConfig, CacheService, Call, Computed, Consistency, SetOptions, Tiers};
 use rhiz_domain::Clock;
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// How long one history lasts.
 const LASTS: Duration = Duration::from_secs(8);
+/// And how long it may take until every kind of fault was there.
+const AT_MOST: Duration = Duration::from_secs(60);
 /// Keys with values computed from three entities each.
 const KEYS: usize = 12;
 const BOUND: Duration = Duration::from_millis(80);
@@ -135,7 +137,17 @@ impl Run {
     }
 }
 
-async fn history(seed: u64, broken: Broken) -> (Vec<String>, usize) {
+/// What came of one.
+#[derive(Default)]
+struct Told {
+    stale: Vec<String>,
+    reads: usize,
+    done: Done,
+    /// How often each fault befell something, with its name.
+    felt: Vec<(&'static str, usize)>,
+}
+
+async fn history(seed: u64, broken: Broken) -> Told {
     let server = RedisServer::start();
     let authority = Authority::new();
     let mut nodes = Vec::new();
@@ -164,9 +176,16 @@ async fn history(seed: u64, broken: Broken) -> (Vec<String>, usize) {
         tasks.push(tokio::spawn(run.clone().work(worker % 2, seed * 1000 + worker as u64)));
     }
     let faults = Dice::new(seed);
-    tasks.push(tokio::spawn(torment(server, run.nodes.clone(), 2, faults, run.stop.clone())));
+    let done = Arc::new(Mutex::new(Done::default()));
+    let (nodes, stop) = (run.nodes.clone(), run.stop.clone());
+    tasks.push(tokio::spawn(torment(server, nodes, 2, faults, stop, done.clone())));
     let clock = &run.authority.clock;
-    while clock.elapsed() < LASTS && !run.stop.load(Ordering::SeqCst) {
+    let goes_on = || {
+        let time = clock.elapsed();
+        // What is broken on purpose is found sooner or later; else every kind of fault must come.
+        time < LASTS || (time < AT_MOST && broken == Broken::Nothing && done.lock().rounds == 0)
+    };
+    while goes_on() && !run.stop.load(Ordering::SeqCst) {
         pass(Duration::from_millis(20)).await;
     }
     run.stop.store(true, Ordering::SeqCst);
@@ -188,17 +207,41 @@ async fn history(seed: u64, broken: Broken) -> (Vec<String>, usize) {
         );
         node.cache.close().await;
     }
+    let sum = |of: fn(&Felt) -> &AtomicUsize| {
+        run.nodes.iter().map(|node| of(&node.proxy.felt).load(Ordering::SeqCst)).sum()
+    };
+    let felt = vec![
+        ("delayed", sum(|f| &f.delayed)),
+        ("cut", sum(|f| &f.cut)),
+        ("dropped", sum(|f| &f.dropped)),
+        ("swapped", sum(|f| &f.swapped)),
+        ("swallowed", sum(|f| &f.swallowed)),
+    ];
+    let done = done.lock().clone();
+    eprintln!("seed {seed} {broken:?}: {done:?} {felt:?}");
     let stale = run.stale.lock().clone();
-    (stale, run.reads.load(Ordering::Relaxed))
+    Told { stale, reads: run.reads.load(Ordering::Relaxed), done, felt }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_stale_read_whatever_happens_to_redis() {
+    let mut felt = std::collections::BTreeMap::<_, usize>::new();
+    let mut lost_writes = 0;
     for seed in 1..=3 {
-        let (stale, reads) = history(seed, Broken::Nothing).await;
-        assert!(stale.is_empty(), "seed {seed}: {stale:#?}");
-        assert!(reads > 1_000, "seed {seed}: only {reads} reads were made");
+        let told = history(seed, Broken::Nothing).await;
+        assert!(told.stale.is_empty(), "seed {seed}: {:#?}", told.stale);
+        assert!(told.reads > 1_000, "seed {seed}: only {} reads were made", told.reads);
+        let done = told.done;
+        assert!(done.rounds > 0, "seed {seed}: not every kind of fault was there: {done:?}");
+        assert!(done.restarts > 0 && done.filled > 0 && done.failovers > 0, "{done:?}");
+        for (name, times) in told.felt {
+            *felt.entry(name).or_default() += times;
+        }
+        *felt.entry("flushed").or_default() += usize::try_from(done.flushed).expect("few");
+        lost_writes += done.lost_writes;
     }
+    assert!(felt.values().all(|times| *times > 0), "a fault that nobody felt: {felt:?}");
+    assert!(lost_writes > 0, "no failover lost anything");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,7 +261,7 @@ async fn the_checker_finds_lost_pushes_that_were_not_repaired() {
 
 async fn finds(broken: Broken) -> bool {
     for seed in 1..=3 {
-        if !history(seed, broken).await.0.is_empty() {
+        if !history(seed, broken).await.stale.is_empty() {
             return true;
         }
     }
@@ -298,7 +341,8 @@ async fn registers(seed: u64, lie: bool) -> Vec<String> {
             drop(server);
         })
     } else {
-        tokio::spawn(torment(server, nodes.clone(), 1, Dice::new(seed), stop.clone()))
+        let done = Arc::new(Mutex::new(Done::default()));
+        tokio::spawn(torment(server, nodes.clone(), 1, Dice::new(seed), stop.clone(), done))
     };
     pass_until(LASTS, &stop).await;
     stop.store(true, Ordering::SeqCst);

@@ -27,8 +27,23 @@ pub(crate) enum Fault {
     LieAboutRemovals,
 }
 
+/// How often each fault really befell something on its way.
+#[derive(Debug, Default)]
+pub(crate) struct Felt {
+    pub(crate) delayed: AtomicUsize,
+    pub(crate) cut: AtomicUsize,
+    pub(crate) dropped: AtomicUsize,
+    pub(crate) swapped: AtomicUsize,
+    pub(crate) swallowed: AtomicUsize,
+}
+
+fn felt(count: &AtomicUsize) {
+    count.fetch_add(1, Ordering::SeqCst);
+}
+
 /// See the module.
 pub(crate) struct Proxy {
+    pub(crate) felt: Arc<Felt>,
     pub(crate) port: u16,
     fault: watch::Sender<Fault>,
     upstream: Arc<Mutex<String>>,
@@ -42,17 +57,19 @@ impl Proxy {
         let (fault, faults) = watch::channel(Fault::None);
         let upstream = Arc::new(Mutex::new(upstream));
         let accepted = Arc::new(AtomicUsize::new(0));
+        let felt = Arc::new(Felt::default());
         tokio::spawn({
+            let felt = felt.clone();
             let (upstream, accepted) = (upstream.clone(), accepted.clone());
             async move {
                 while let Ok((client, _)) = listener.accept().await {
                     accepted.fetch_add(1, Ordering::SeqCst);
                     let upstream = upstream.lock().clone();
-                    tokio::spawn(serve(client, upstream, faults.clone()));
+                    tokio::spawn(serve(client, upstream, faults.clone(), felt.clone()));
                 }
             }
         });
-        Self { port, fault, upstream, accepted }
+        Self { felt, port, fault, upstream, accepted }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -73,9 +90,15 @@ impl Proxy {
     }
 }
 
-async fn serve(client: TcpStream, upstream: String, faults: watch::Receiver<Fault>) {
+async fn serve(
+    client: TcpStream,
+    upstream: String,
+    faults: watch::Receiver<Fault>,
+    counts: Arc<Felt>,
+) {
     let now = *faults.borrow();
     if now == Fault::Cut {
+        felt(&counts.cut);
         return;
     }
     let Ok(server) = TcpStream::connect(upstream).await else { return };
@@ -83,26 +106,29 @@ async fn serve(client: TcpStream, upstream: String, faults: watch::Receiver<Faul
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let to_client = Arc::new(tokio::sync::Mutex::new(to_client));
-    let requests = pump_requests(from_client, to_server, to_client.clone(), faults.clone());
-    let replies = pump_replies(from_server, to_client, faults.clone());
+    let requests =
+        pump_requests(from_client, to_server, to_client.clone(), faults.clone(), &counts);
+    let replies = pump_replies(from_server, to_client, faults.clone(), &counts);
     let mut cut = faults;
     tokio::select! {
         // What the client sent before it hung up still goes its way.
         () = requests => {}
         () = replies => {}
-        _ = cut.wait_for(|fault| *fault == Fault::Cut) => {}
+        _ = cut.wait_for(|fault| *fault == Fault::Cut) => felt(&counts.cut),
     }
 }
 
 /// Waits as long as the fault says; a black hole lasts until it ends.
-async fn hindrance(faults: &mut watch::Receiver<Fault>) {
+async fn hindrance(faults: &mut watch::Receiver<Fault>, counts: &Felt) {
     let fault = *faults.borrow();
     match fault {
         Fault::Delay(time) => {
+            felt(&counts.delayed);
             // The network's time, not the test's.
             let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
         }
         Fault::BlackHole => {
+            felt(&counts.swallowed);
             let _ = faults.wait_for(|fault| *fault != Fault::BlackHole).await;
         }
         _ => {}
@@ -114,13 +140,14 @@ async fn pump_requests(
     mut to: OwnedWriteHalf,
     to_client: Arc<tokio::sync::Mutex<OwnedWriteHalf>>,
     mut faults: watch::Receiver<Fault>,
+    counts: &Felt,
 ) {
     let mut buffer = Vec::new();
     loop {
         let mut chunk = [0; 16 * 1024];
         let Ok(read) = from.read(&mut chunk).await else { return };
         buffer.extend_from_slice(&chunk[..read]);
-        hindrance(&mut faults).await;
+        hindrance(&mut faults, counts).await;
         while let Some(end) = frame_end(&buffer) {
             let frame: Vec<u8> = buffer.drain(..end).collect();
             let removal = frame.windows(6).take(16).any(|w| w == b"UNLINK");
@@ -143,6 +170,7 @@ async fn pump_replies(
     mut from: OwnedReadHalf,
     to: Arc<tokio::sync::Mutex<OwnedWriteHalf>>,
     mut faults: watch::Receiver<Fault>,
+    counts: &Felt,
 ) {
     let mut buffer = Vec::new();
     let mut held: Option<Vec<u8>> = None;
@@ -154,20 +182,23 @@ async fn pump_replies(
             return;
         }
         buffer.extend_from_slice(&chunk[..read]);
-        hindrance(&mut faults).await;
+        hindrance(&mut faults, counts).await;
         while let Some(end) = frame_end(&buffer) {
             let frame: Vec<u8> = buffer.drain(..end).collect();
             count += 1;
             let mut out = Vec::new();
             let fault = *faults.borrow();
             match fault {
-                Fault::DropReplies(n) if count.is_multiple_of(n) => {}
+                Fault::DropReplies(n) if count.is_multiple_of(n) => felt(&counts.dropped),
                 Fault::ReorderReplies(n) if count.is_multiple_of(n) && held.is_none() => {
                     held = Some(frame)
                 }
                 _ => out = frame,
             }
             if !out.is_empty() {
+                if held.is_some() {
+                    felt(&counts.swapped);
+                }
                 out.extend(held.take().unwrap_or_default());
                 if to.lock().await.write_all(&out).await.is_err() {
                     return;

@@ -143,18 +143,44 @@ pub(crate) async fn pass(time: Duration) {
     let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
 }
 
-/// Breaks Redis and the ways of the first `tormented` nodes to it, at random, until told to stop.
+/// What was done to Redis itself, and what it lost by it.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Done {
+    /// Every kind of fault was set at least so often.
+    pub(crate) rounds: usize,
+    pub(crate) restarts: usize,
+    /// Keys that were there before a flush.
+    pub(crate) flushed: i64,
+    pub(crate) filled: usize,
+    pub(crate) failovers: usize,
+    /// Values that the old master acknowledged after the replica had parted from it.
+    pub(crate) lost_writes: u64,
+}
+
+/// Kinds of fault, each dealt once in a round.
+const KINDS: usize = 10;
+
+/// Breaks Redis and the ways of the first `tormented` nodes to it, in rounds in which each kind of
+/// fault comes once in random order, until told to stop and the first round is over.
 pub(crate) async fn torment(
     mut server: RedisServer,
     nodes: Arc<Vec<Node>>,
     tormented: usize,
     dice: Dice,
     stop: Arc<AtomicBool>,
+    done: Arc<Mutex<Done>>,
 ) {
     let mut replica: Option<RedisServer> = None;
+    let mut deck: Vec<usize> = Vec::new();
     while !stop.load(Ordering::SeqCst) {
+        if deck.is_empty() {
+            deck = (0..KINDS).collect();
+        }
+        let kind = deck.swap_remove(dice.below(deck.len()));
         let node = &nodes[dice.below(tormented)];
-        match dice.below(10) {
+        // A fault on a way that nobody takes is none.
+        node.cache.wait_for_redis(Duration::from_secs(2)).await;
+        match kind {
             0 => node.proxy.set(Fault::Delay(dice.millis(1, 30))),
             // Longer than a command may take: writes arrive after they were given up.
             1 => node.proxy.set(Fault::Delay(dice.millis(110, 200))),
@@ -166,38 +192,82 @@ pub(crate) async fn torment(
                 server.kill();
                 pass(dice.millis(1, 100)).await;
                 server.start_again();
+                done.lock().restarts += 1;
             }
             7 => {
-                let _ = command(&server, &["FLUSHALL"]).await;
+                if let Ok(redis::Value::Int(keys)) = command(&server, &["DBSIZE"]).await {
+                    done.lock().flushed += keys;
+                }
+                command(&server, &["FLUSHALL"]).await.expect("Redis");
             }
             8 => {
-                let _ = command(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
-                pass(dice.millis(50, 200)).await;
-                let _ = command(&server, &["CONFIG", "SET", "maxmemory", "0"]).await;
+                command(&server, &["CONFIG", "SET", "maxmemory", "1"]).await.expect("Redis");
+                pass(dice.millis(100, 300)).await;
+                command(&server, &["CONFIG", "SET", "maxmemory", "0"]).await.expect("Redis");
+                done.lock().filled += 1;
             }
             _ => {
-                // Failover to a replica that may lag behind.
                 let next = match replica.take() {
                     Some(next) => next,
                     None => RedisServer::start(),
                 };
-                let port = server.port.to_string();
-                let _ = command(&next, &["REPLICAOF", "127.0.0.1", &port]).await;
-                pass(dice.millis(200, 400)).await;
-                let _ = command(&next, &["REPLICAOF", "NO", "ONE"]).await;
-                for node in nodes.iter() {
-                    node.proxy.lead_to(next.address());
-                    node.proxy.set(Fault::Cut);
+                let lost = fail_over(&server, &next, &nodes, &dice).await;
+                {
+                    let mut done = done.lock();
+                    done.failovers += 1;
+                    done.lost_writes += lost;
                 }
                 replica = Some(std::mem::replace(&mut server, next));
             }
         }
-        pass(dice.millis(20, 250)).await;
+        pass(dice.millis(60, 250)).await;
         for node in nodes.iter() {
             node.proxy.set(Fault::None);
         }
-        pass(dice.millis(100, 700)).await;
+        if deck.is_empty() {
+            done.lock().rounds += 1;
+        }
+        pass(dice.millis(100, 500)).await;
     }
+}
+
+/// Failover to a replica that has fallen behind: it follows, parts from its master, is promoted,
+/// and only then do the nodes come to it. What the master has acknowledged in between is lost.
+/// Answers how many values that were.
+async fn fail_over(old: &RedisServer, next: &RedisServer, nodes: &[Node], dice: &Dice) -> u64 {
+    let port = old.port.to_string();
+    command(next, &["REPLICAOF", "127.0.0.1", &port]).await.expect("Redis");
+    for _ in 0..500 {
+        if info(next, "replication").await.contains("master_link_status:up") {
+            break;
+        }
+        pass(Duration::from_millis(10)).await;
+    }
+    assert!(info(next, "replication").await.contains("master_link_status:up"), "it follows");
+    command(next, &["REPLICAOF", "NO", "ONE"]).await.expect("Redis");
+    let before = calls(old, "set").await;
+    pass(dice.millis(50, 150)).await;
+    for node in nodes {
+        node.proxy.lead_to(next.address());
+        node.proxy.set(Fault::Cut);
+    }
+    calls(old, "set").await - before
+}
+
+/// A section of what Redis says of itself.
+pub(crate) async fn info(server: &RedisServer, section: &str) -> String {
+    match command(server, &["INFO", section]).await.expect("Redis") {
+        redis::Value::BulkString(text) => String::from_utf8(text).expect("a text"),
+        other => panic!("a text, not {other:?}"),
+    }
+}
+
+/// How often a command was called.
+pub(crate) async fn calls(server: &RedisServer, command: &str) -> u64 {
+    let name = format!("cmdstat_{command}:calls=");
+    let info = info(server, "commandstats").await;
+    let line = info.lines().find_map(|line| line.strip_prefix(&name));
+    line.map_or(0, |l| l.split(',').next().expect("a number").parse().expect("a number"))
 }
 
 pub(crate) async fn command(
