@@ -4,18 +4,22 @@
 //! is committed; it is handed out alone. So an event that kills the server counts its crashes,
 //! whatever else waits, and one that does not is applied and forgotten with its count.
 //!
+//! Whoever lives gives the turn back: a claim or a lease that is dropped before its event is settled
+//! was no crash, and the event is handed out alone again. A lease that has run out while its event
+//! was in hand alone holds up nobody any more.
+//!
 //! Example: event 7 kills the server each time. The first crash is nobody's; at the next start the
 //! events are handed out one by one, 7 with its first crash committed, then its second, and so on,
 //! until the pipeline gives it up unread.
 
 use super::{
-    lanes::Entry,
+    lanes::{Entry, Lanes},
     writer::{Job, Tx, Writer},
 };
 use rhiz_domain::store::StoreError;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
-use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
 /// As many events as could have been in hand: more than workers and batches of any sane setting.
 const COULD_BE_IN_HAND: usize = 4096;
@@ -27,7 +31,50 @@ pub(super) struct Careful {
 }
 
 /// Held while an event is in hand alone.
-pub(super) type Alone = OwnedMutexGuard<usize>;
+#[derive(Debug)]
+pub(super) struct Alone {
+    left: OwnedMutexGuard<usize>,
+    /// The event, once its crash is on its way to the disk.
+    counted: Option<(i64, i64)>,
+}
+
+impl Alone {
+    /// Commits a crash of the event that is about to be in hand alone; answers with how many that
+    /// makes. Given up half-way, it is still counted: [`Self::give_back`] takes it back.
+    pub(super) async fn count(
+        &mut self,
+        writer: &Writer,
+        entry: &Entry,
+    ) -> Result<u32, StoreError> {
+        *self.left -= 1;
+        self.counted = Some(key(entry));
+        let (answer, answered) = oneshot::channel();
+        writer.submit(Box::new(Count { key: key(entry), by: 1, crashes: 0, answer: Some(answer) }));
+        let counted = answered.await.unwrap_or(Err(StoreError::Closed));
+        if counted.is_err() {
+            self.counted = None;
+            *self.left += 1;
+        }
+        counted
+    }
+
+    /// There is nothing to hand out in this turn.
+    pub(super) fn pass(&mut self) {
+        *self.left -= 1;
+    }
+
+    /// The event goes back to its lane, and its holder lives: that was no crash.
+    pub(super) fn give_back(&mut self, writer: &Writer) {
+        if let Some(key) = self.counted.take() {
+            *self.left += 1;
+            writer.submit(Box::new(Count { key, by: -1, crashes: 0, answer: None }));
+        }
+    }
+}
+
+fn key(entry: &Entry) -> (i64, i64) {
+    (entry.priority as i64, entry.seq)
+}
 
 impl Careful {
     /// Notes that the database is in use; careful with what waits if it was in use before.
@@ -45,27 +92,64 @@ impl Careful {
     /// `Some` while events are to be handed out one by one: waits for the one before.
     pub(super) async fn alone(&self) -> Option<Alone> {
         let left = Arc::clone(&self.left).lock_owned().await;
-        (*left > 0).then_some(left)
+        (*left > 0).then_some(Alone { left, counted: None })
     }
 
-    /// Whether all that could have been in hand has been handed out.
-    pub(super) async fn over(&self) -> bool {
-        *self.left.lock().await == 0
+    /// Whether all that could have been in hand has been handed out, and none of it is still in
+    /// hand: a stop does not wait for whoever holds it.
+    pub(super) fn over(&self) -> bool {
+        self.left.try_lock().is_ok_and(|left| *left == 0)
     }
 }
 
-/// Commits one more crash of an event; answers with how many that makes.
-pub(super) async fn count(writer: &Writer, entry: &Entry) -> Result<u32, StoreError> {
-    let (answer, answered) = oneshot::channel();
-    let key = (entry.priority as i64, entry.seq);
-    writer.submit(Box::new(Count { key, crashes: 0, answer }));
-    answered.await.unwrap_or(Err(StoreError::Closed))
+/// Commits that these, from leases that have run out, did not come back; then they are ready
+/// again. That is the job's to do, whether or not somebody waits for it.
+pub(super) struct RanOut {
+    pub entries: Vec<Entry>,
+    pub lanes: Arc<parking_lot::Mutex<Lanes>>,
+    pub ready: Arc<Notify>,
+    pub answer: oneshot::Sender<()>,
 }
 
+impl Job for RanOut {
+    fn rows(&self) -> usize {
+        self.entries.len()
+    }
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
+        for entry in &self.entries {
+            add(tx, key(entry), 1)?;
+        }
+        Ok(())
+    }
+    fn done(self: Box<Self>, result: Result<u64, StoreError>) {
+        // If it could not be counted, it is tried once more than it might be: no harm.
+        let counted = u32::from(result.is_ok());
+        let mut lanes = self.lanes.lock();
+        for entry in self.entries {
+            lanes.ready_again(Entry { crashes: entry.crashes + counted, ..entry });
+        }
+        drop(lanes);
+        self.ready.notify_one();
+        let _ = self.answer.send(());
+    }
+}
+
+/// Counts a crash of an event, or takes it back.
 struct Count {
     key: (i64, i64),
+    by: i64,
     crashes: u32,
-    answer: oneshot::Sender<Result<u32, StoreError>>,
+    answer: Option<oneshot::Sender<Result<u32, StoreError>>>,
+}
+
+fn add(tx: &Tx<'_>, (priority, seq): (i64, i64), by: i64) -> rusqlite::Result<Option<u32>> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE journal SET crashes = crashes + $1 WHERE priority = $2 AND seq = $3
+             RETURNING crashes",
+        )?
+        .query_row(params![by, priority, seq], |row| row.get(0))
+        .optional()
 }
 
 impl Job for Count {
@@ -73,20 +157,13 @@ impl Job for Count {
         1
     }
     fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
-        let (priority, seq) = self.key;
-        let crashes = tx
-            .conn
-            .prepare_cached(
-                "UPDATE journal SET crashes = crashes + 1 WHERE priority = $1 AND seq = $2
-                 RETURNING crashes",
-            )?
-            .query_row(params![priority, seq], |row| row.get(0))
-            .optional()?;
-        self.crashes = crashes.unwrap_or(0);
+        self.crashes = add(tx, self.key, self.by)?.unwrap_or(0);
         Ok(())
     }
     fn done(self: Box<Self>, result: Result<u64, StoreError>) {
-        let _ = self.answer.send(result.map(|_| self.crashes));
+        if let Some(answer) = self.answer {
+            let _ = answer.send(result.map(|_| self.crashes));
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! needs no write of its own. One process owns a database (it holds the lock of its directory), so
 //! nobody else claims.
 
+use super::careful::Alone;
 use jiff::Timestamp;
 use rhiz_domain::{
     Event, EventId, EventType, Origin, Paused, Priority,
@@ -73,6 +74,8 @@ struct Lease {
     entry: Option<Entry>,
     /// When its holder last said that it lives, by the monotonic clock.
     beat: Duration,
+    /// Held while its event is in hand alone: here, so that a lease that has run out lets it go.
+    alone: Option<Alone>,
 }
 
 impl Lanes {
@@ -132,11 +135,11 @@ impl Lanes {
     }
 
     /// Puts an event that is in hand under a lease; answers with its token.
-    pub(super) fn lease(&mut self, entry: Entry, now: Duration) -> u64 {
+    pub(super) fn lease(&mut self, entry: Entry, alone: Option<Alone>, now: Duration) -> u64 {
         self.settled(&entry);
         self.last_token += 1;
         let entry = Some(Entry { counted: false, event: None, ..entry });
-        self.leases.insert(self.last_token, Lease { entry, beat: now });
+        self.leases.insert(self.last_token, Lease { entry, beat: now, alone });
         self.last_token
     }
 
@@ -153,22 +156,25 @@ impl Lanes {
 
     /// Puts it back: it could not be settled.
     pub(super) fn back_under_lease(&mut self, token: u64, entry: Entry, now: Duration) {
-        self.leases.insert(token, Lease { entry: Some(entry), beat: now });
-    }
-
-    /// Ends a lease. What is still under it is ready again.
-    pub(super) fn end_lease(&mut self, token: u64) {
-        if let Some(entry) = self.leases.remove(&token).and_then(|lease| lease.entry) {
-            self.insert(entry);
+        if let Some(lease) = self.leases.get_mut(&token) {
+            (lease.entry, lease.beat) = (Some(entry), now);
         }
     }
 
-    /// Takes what is under leases that have run out.
-    pub(super) fn run_out(&mut self, now: Duration) -> Vec<Entry> {
+    /// Ends a lease. What is still under it is ready again. Answers with who had it alone.
+    pub(super) fn end_lease(&mut self, token: u64) -> Option<Alone> {
+        let Lease { entry, alone, .. } = self.leases.remove(&token)?;
+        self.insert(entry?);
+        alone
+    }
+
+    /// Takes what is under leases that have run out, with who had it alone.
+    pub(super) fn run_out(&mut self, now: Duration) -> Vec<(Entry, Option<Alone>)> {
         let stale = |lease: &mut Lease| {
             lease.entry.is_some() && now.saturating_sub(lease.beat) > LEASE_STALE
         };
-        self.leases.extract_if(|_, lease| stale(lease)).filter_map(|(_, l)| l.entry).collect()
+        let gone = self.leases.extract_if(|_, lease| stale(lease));
+        gone.filter_map(|(_, lease)| Some((lease.entry?, lease.alone))).collect()
     }
 
     /// Makes ready what was taken from a lease that had run out.

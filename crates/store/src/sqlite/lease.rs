@@ -6,7 +6,7 @@
 //! it is no longer there to be taken.
 
 use super::{
-    careful::{self, Alone},
+    careful::{Alone, RanOut},
     lanes::Entry,
     settle::{Hands, InHand, Item},
 };
@@ -16,14 +16,13 @@ use rhiz_domain::{
     store::{Leased, SettleError, Settlement, StoreError},
 };
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// See the module.
 pub(super) struct SqliteLease {
     token: u64,
     event: Arc<Event>,
     hands: Hands,
-    /// Held while its event is in hand alone.
-    _alone: Option<Alone>,
 }
 
 impl SqliteLease {
@@ -34,8 +33,8 @@ impl SqliteLease {
         hands: Hands,
         alone: Option<Alone>,
     ) -> Self {
-        let token = hands.lanes.lock().lease(entry, hands.clock.elapsed());
-        Self { token, event, hands, _alone: alone }
+        let token = hands.lanes.lock().lease(entry, alone, hands.clock.elapsed());
+        Self { token, event, hands }
     }
 }
 
@@ -78,7 +77,10 @@ impl Leased for SqliteLease {
 
 impl Drop for SqliteLease {
     fn drop(&mut self) {
-        self.hands.lanes.lock().end_lease(self.token);
+        let alone = self.hands.lanes.lock().end_lease(self.token);
+        if let Some(mut alone) = alone {
+            alone.give_back(&self.hands.writer);
+        }
         self.hands.ready.notify_one();
     }
 }
@@ -86,16 +88,26 @@ impl Drop for SqliteLease {
 /// Makes ready what is under leases that have run out, and counts that it did not come back.
 /// Answers whether there was any.
 pub(super) async fn run_out(hands: &Hands) -> bool {
-    let entries = hands.lanes.lock().run_out(hands.clock.elapsed());
-    let any = !entries.is_empty();
-    for entry in entries {
-        // If it cannot be counted now, it is tried once more than it might be: no harm.
-        let crashes = match careful::count(&hands.writer, &entry).await {
-            Ok(crashes) => crashes,
-            Err(_) => entry.crashes,
-        };
-        tracing::warn!(seq = entry.seq, crashes, "a lease has run out");
-        hands.lanes.lock().ready_again(Entry { crashes, ..entry });
+    let gone = hands.lanes.lock().run_out(hands.clock.elapsed());
+    let any = !gone.is_empty();
+    let mut entries = Vec::new();
+    for (entry, alone) in gone {
+        tracing::warn!(seq = entry.seq, crashes = entry.crashes + 1, "a lease has run out");
+        match alone {
+            // It was counted when it was handed out.
+            Some(_) => {
+                let entry = Entry { crashes: entry.crashes + 1, ..entry };
+                hands.lanes.lock().ready_again(entry);
+            }
+            None => entries.push(entry),
+        }
+    }
+    if !entries.is_empty() {
+        let (answer, answered) = oneshot::channel();
+        let (lanes, ready) = (Arc::clone(&hands.lanes), Arc::clone(&hands.ready));
+        hands.writer.submit(Box::new(RanOut { entries, lanes, ready, answer }));
+        // Answered or not, the job is done.
+        let _ = answered.await;
     }
     any
 }

@@ -224,13 +224,8 @@ impl Journal for SqliteStore {
                 Err(error) => tracing::warn!(%error, "cannot give up what cannot be read"),
             }
         }
-        if let Some(mut alone) = alone {
-            if let Some(entry) = claim.first() {
-                let crashes = careful::count(&self.writer, entry).await?;
-                claim.keep_alone(crashes);
-            }
-            *alone -= 1;
-            claim.hold(alone);
+        if let Some(alone) = alone {
+            claim.keep_alone(alone).await?;
         }
         Ok(Some(Box::new(claim)))
     }
@@ -439,7 +434,7 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        if self.careful.over().await {
+        if self.careful.over() {
             let (answer, answered) = oneshot::channel();
             self.writer.submit(Box::new(careful::End { answer }));
             let _ = answered.await;

@@ -54,21 +54,19 @@ impl Hands {
 }
 
 impl SqliteClaim {
-    /// Nothing else is handed out while this claim is held.
-    pub(super) fn hold(&mut self, alone: Alone) {
-        self.alone = Some(alone);
-    }
-
-    /// Its one event is handed out after so many crashes, this attempt counted as one.
-    pub(super) fn keep_alone(&mut self, crashes: u32) {
-        if let Some(entry) = self.entries.first_mut().and_then(Option::as_mut) {
-            entry.crashes = crashes;
+    /// Counts a crash of the one event in it, in case it never comes back; nothing else is handed
+    /// out while this claim is held.
+    pub(super) async fn keep_alone(&mut self, alone: Alone) -> Result<(), StoreError> {
+        let alone = self.alone.insert(alone);
+        match self.entries.first_mut() {
+            Some(Some(entry)) => {
+                // As it was before: this attempt is under way.
+                entry.crashes = alone.count(&self.hands.writer, entry).await?.saturating_sub(1);
+            }
+            // It was damaged, and is given up already.
+            _ => alone.pass(),
         }
-    }
-
-    /// The first of what is in hand.
-    pub(super) fn first(&self) -> Option<&Entry> {
-        self.entries.first().and_then(Option::as_ref)
+        Ok(())
     }
 
     /// So many were to be claimed with these, and are dead letters.
@@ -90,9 +88,7 @@ impl Claimed for SqliteClaim {
 
     fn crashes(&self, index: usize) -> u32 {
         let entry = self.entries.get(index).and_then(Option::as_ref);
-        let crashes = entry.map_or(0, |entry| entry.crashes);
-        // Alone, this attempt was counted before it began, and is under way.
-        crashes.saturating_sub(u32::from(self.alone.is_some()))
+        entry.map_or(0, |entry| entry.crashes)
     }
 
     fn given_up(&self) -> usize {
@@ -133,6 +129,9 @@ impl Drop for SqliteClaim {
         let rest: Vec<Entry> = self.entries.iter_mut().filter_map(Option::take).collect();
         if !rest.is_empty() {
             self.hands.lanes.lock().put_back(rest);
+            if let Some(alone) = &mut self.alone {
+                alone.give_back(&self.hands.writer);
+            }
             self.hands.ready.notify_one();
         }
     }
