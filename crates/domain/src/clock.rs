@@ -105,13 +105,15 @@ impl Entropy for SystemEntropy {
 pub struct ManualClock {
     start: Timestamp,
     micros: std::sync::atomic::AtomicI64,
+    /// What the wall clock was set to besides, forward or backward.
+    set: std::sync::atomic::AtomicI64,
 }
 
 impl ManualClock {
     /// Stands at `start`.
     #[must_use]
     pub fn at(start: Timestamp) -> Self {
-        Self { start, micros: 0.into() }
+        Self { start, micros: 0.into(), set: 0.into() }
     }
 
     /// Moves on.
@@ -119,11 +121,18 @@ impl ManualClock {
         let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
         self.micros.fetch_add(micros, std::sync::atomic::Ordering::SeqCst);
     }
+
+    /// Sets the wall clock forward or backward, as an operator or NTP does; no time passes.
+    pub fn jump(&self, by: jiff::SignedDuration) {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(0);
+        self.set.fetch_add(micros, std::sync::atomic::Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        self.start + self.elapsed()
+        let set = self.set.load(std::sync::atomic::Ordering::SeqCst);
+        self.start + self.elapsed() + jiff::SignedDuration::from_micros(set)
     }
     fn elapsed(&self) -> Duration {
         let micros = self.micros.load(std::sync::atomic::Ordering::SeqCst);

@@ -56,7 +56,8 @@ impl Model {
         model
     }
 
-    fn add(&mut self, draft: &Draft) {
+    /// Adds one more event.
+    pub fn add(&mut self, draft: &Draft) {
         let did = draft.did.clone();
         match &draft.what {
             What::Record { collection, rkey, operation, .. } => {

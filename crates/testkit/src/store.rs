@@ -9,6 +9,7 @@ pub mod index;
 pub mod journal;
 pub mod law;
 pub mod lease;
+pub mod machine;
 pub mod names;
 pub mod pause;
 pub mod search;
@@ -31,6 +32,14 @@ use std::sync::Arc;
 pub trait Factory: Send + Sync + 'static {
     /// Opens the store on the data it had before. What was opened before is closed.
     async fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store>;
+
+    /// The process dies, as far as the data can tell: the next [`Self::open`] finds them as they
+    /// were on disk at some instant of this call, and nothing that the store which is open now
+    /// still does reaches them. It is dropped without being closed.
+    ///
+    /// By itself it does nothing. That is enough for a store that writes nothing any more when it,
+    /// its claims and its leases are dropped; but then nothing is ever cut off half-way.
+    async fn cut(&self) {}
 }
 
 /// A store under test.
@@ -244,6 +253,11 @@ macro_rules! store_conformance {
         #[test]
         fn any_order_ends_the_same() {
             $crate::store::law::any_order_ends_the_same(|| $factory);
+        }
+
+        #[test]
+        fn it_does_what_the_reference_does() {
+            $crate::store::machine::it_does_what_the_reference_does(|| $factory);
         }
     };
     (@tests $factory:expr; $($module:ident { $($test:ident)+ })+) => {

@@ -1,4 +1,4 @@
-//! Forgetting identities of events accepted long ago.
+//! Forgetting identities of events accepted long ago, and done.
 
 use super::writer::{Job, Tx};
 use rhiz_domain::store::StoreError;
@@ -45,8 +45,11 @@ impl Job for Prune {
         let gone = tx
             .conn
             .prepare_cached(
+                // What waits is not forgotten, however long: it could be accepted once more, and
+                // would be found no longer.
                 "DELETE FROM accepted WHERE event_id > $1 AND accepted_at < $2
-                     AND ($3 IS NULL OR event_id <= $3)",
+                     AND ($3 IS NULL OR event_id <= $3)
+                     AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.seq = accepted.seq)",
             )?
             .execute(params![self.from, self.before, last])?;
         self.found = (gone as u64, last);

@@ -4,10 +4,13 @@ use super::Database;
 use rhiz_domain::{
     Clock,
     clock::ManualClock,
-    store::{Intake, Journal, Settlement, Store, Verdict},
+    store::{Intake, Journal, LEASE_STALE, Settlement, Store, Verdict},
 };
 use rhiz_store::SqliteStore;
-use rhiz_testkit::events::{at, relationship, verdict};
+use rhiz_testkit::{
+    events::{at, relationship, verdict},
+    store::Factory,
+};
 use std::sync::Arc;
 
 const ALL: [usize; 4] = [100; 4];
@@ -29,13 +32,62 @@ async fn an_event_that_kills_the_server_counts_its_crashes() {
     let database = Database::new();
     two_accepted(&open(&database)).await;
     for crashes in 0..5 {
-        // Dropped without being closed: as if the process had died with the event in hand.
         let store = open(&database);
         let claim = store.claim(ALL).await.unwrap().unwrap();
         assert_eq!(claim.events().len(), 1, "alone");
         assert_eq!(claim.events()[0].did.as_str(), "did:plc:a", "the same one each time");
         assert_eq!(claim.crashes(0), crashes);
+        // The process dies with the event in hand.
+        database.cut().await;
     }
+}
+
+/// Whoever drops it lives: that was no crash, and it is still handed out alone.
+#[tokio::test]
+async fn an_event_that_is_given_back_counts_no_crash() {
+    let database = Database::new();
+    two_accepted(&open(&database)).await;
+    let store = open(&database);
+    for round in 0..6 {
+        let mut claim = store.claim(ALL).await.unwrap().unwrap();
+        assert_eq!((claim.events().len(), claim.crashes(0)), (1, 0), "round {round}");
+        let leased = (round % 2 == 0).then(|| claim.lease(0).unwrap());
+        drop(leased);
+    }
+}
+
+/// What a caller that gives up had taken is ready again: nothing waits for a restart.
+#[tokio::test]
+async fn a_claim_that_is_given_up_takes_nothing_along() {
+    let database = Database::new();
+    two_accepted(&open(&database)).await;
+    let store = open(&database);
+    for _ in 0..6 {
+        tokio::select! {
+            biased;
+            _ = store.claim(ALL) => {}
+            () = std::future::ready(()) => {}
+        }
+    }
+    assert_eq!(store.depths().waiting(), 2);
+    assert_eq!(store.depths().in_hand, 0);
+    assert_eq!(store.claim(ALL).await.unwrap().unwrap().crashes(0), 0);
+}
+
+/// A holder that hangs holds nobody up once its lease has run out, nor a stop.
+#[tokio::test]
+async fn a_lease_that_ran_out_holds_nobody_up() {
+    let database = Database::new();
+    two_accepted(&open(&database)).await;
+    let clock = Arc::new(ManualClock::at(at(1_000_000)));
+    let store = SqliteStore::open(&database.path(), clock.clone()).unwrap();
+    let hanging = store.claim(ALL).await.unwrap().unwrap().lease(0).unwrap();
+    clock.advance(LEASE_STALE * 2);
+    store.wake(clock.now()).await.unwrap();
+    let claim = store.claim(ALL).await.unwrap().unwrap();
+    assert_eq!((claim.events()[0].did.as_str(), claim.crashes(0)), ("did:plc:a", 1));
+    store.close().await;
+    drop((hanging, claim));
 }
 
 #[tokio::test]

@@ -11,21 +11,33 @@ use async_trait::async_trait;
 use rhiz_domain::{Clock, store::Store};
 use rhiz_store::SqliteStore;
 use rhiz_testkit::store::Factory;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 use tempfile::TempDir;
 
 /// A database of its own in a directory of its own.
 pub(crate) struct Database {
     dir: TempDir,
+    /// How often it was cut off from the store that had it open.
+    cuts: AtomicU32,
 }
 
 impl Database {
+    /// In memory where there is such a place: no test here looks at what a flush does, and there
+    /// are thousands of them.
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        let memory = tempfile::tempdir_in("/dev/shm");
+        let dir = memory.or_else(|_| tempfile::tempdir()).unwrap();
+        Self { dir, cuts: AtomicU32::new(0) }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.dir.path().join("rhiz.db")
+        self.dir.path().join(format!("rhiz{}.db", self.cuts.load(Ordering::SeqCst)))
     }
 }
 
@@ -34,4 +46,21 @@ impl Factory for Database {
     async fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
         Arc::new(SqliteStore::open(&self.path(), clock).unwrap())
     }
+
+    /// Copies the files as they are, while the store writes to them. A reader keeps checkpoints
+    /// from moving pages from the one file into the other between the two copies; short of that,
+    /// it is what a process leaves that is killed.
+    async fn cut(&self) {
+        let old = self.path();
+        self.cuts.fetch_add(1, Ordering::SeqCst);
+        let new = self.path();
+        let reader = rusqlite::Connection::open(&old).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM meta").unwrap();
+        std::fs::copy(&old, &new).unwrap();
+        std::fs::copy(wal(&old), wal(&new)).unwrap();
+    }
+}
+
+fn wal(path: &Path) -> PathBuf {
+    path.with_extension("db-wal")
 }

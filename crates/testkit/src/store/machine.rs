@@ -1,0 +1,177 @@
+//! Anything in any order, against a reference in plain memory.
+//!
+//! Random sequences of everything a journal can be asked for, with what may happen to it between:
+//! the process dies (also in the middle of an append or a settlement), the store is closed in order
+//! and opened again, callers give up, the wall clock jumps, time passes until leases run out. After
+//! every step the store and the reference say the same; in between and at the end everything
+//! is worked off and the index is compared, too.
+//!
+//! | file | what |
+//! |---|---|
+//! | `op` | what can be done |
+//! | `reference` | the journal in its shortest form, and the laws in detail |
+//! | `play` | does it to both, and compares |
+//!
+//! A usual run is short. `RHIZ_MODEL_OPERATIONS=100000` makes it as long as one likes,
+//! `RHIZ_MODEL_SEED` lets it take another way. A sequence that fails is made shorter before it is
+//! shown.
+
+mod op;
+mod play;
+mod reference;
+
+use super::Factory;
+use op::Op;
+use play::{Play, Tally};
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use std::time::Duration;
+
+/// Operations of a usual run.
+const OPERATIONS: u64 = 6_000;
+/// Operations of one sequence: most of all operations are in short ones, for a fault is seen
+/// sooner after a restart from nothing; the rest in long ones, for some need a past.
+const SHORT: usize = 80;
+const LONG: usize = 2_500;
+/// Every so many operations one sequence is a long one.
+const LONG_EVERY: usize = 6_000;
+/// Runs spent on making a failure shorter.
+const TRIES: usize = 600;
+/// No single step may take longer.
+const HANGS: Duration = Duration::from_secs(60);
+
+type Tree = Box<dyn ValueTree<Value = Op>>;
+
+fn number(name: &str, usual: u64) -> u64 {
+    let text = std::env::var_os(name);
+    let number = text.as_ref().map(|text| text.to_str().and_then(|text| text.parse().ok()));
+    number.unwrap_or(Some(usual)).unwrap_or_else(|| panic!("{name} has to be a number: {text:?}"))
+}
+
+/// A sequence, by its seed.
+fn sequence(seed: u64, length: usize) -> Vec<Tree> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), random);
+    let op = op::op();
+    let tree = |_| op.new_tree(&mut runner).unwrap_or_else(|e| panic!("no operation: {e}"));
+    (0..length).map(tree).collect()
+}
+
+/// Where and why it failed.
+struct Failure {
+    step: usize,
+    why: String,
+}
+
+async fn play(factory: impl Factory, ops: Vec<Op>) -> Result<Tally, Failure> {
+    let mut play = Play::new(factory).await;
+    for (step, op) in ops.iter().enumerate() {
+        match tokio::time::timeout(HANGS, play.step(op)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => return Err(Failure { step, why }),
+            Err(_) => return Err(Failure { step, why: "it hangs".into() }),
+        }
+    }
+    let end = tokio::time::timeout(HANGS, play.end()).await;
+    let end = end.unwrap_or_else(|_| Err("it hangs".into()));
+    end.map_err(|why| Failure { step: ops.len(), why })
+}
+
+/// Plays a sequence; a panic on the way is a failure like any other.
+fn run<F: Factory>(
+    runtime: &tokio::runtime::Runtime,
+    factory: F,
+    ops: Vec<Op>,
+) -> Result<Tally, Failure> {
+    let step = ops.len();
+    let local = tokio::task::LocalSet::new();
+    let playing = local.block_on(runtime, local.spawn_local(play(factory, ops)));
+    playing.unwrap_or_else(|panic| Err(Failure { step, why: panic.to_string() }))
+}
+
+/// Takes away what is not needed for the failure: stretches first, then single operations; then
+/// makes simpler what is left.
+fn shorten(
+    mut trees: Vec<Tree>,
+    mut failure: Failure,
+    fails: impl Fn(Vec<Op>) -> Option<Failure>,
+) -> (Vec<Op>, Failure) {
+    let ops = |trees: &[Tree]| trees.iter().map(|tree| tree.current()).collect::<Vec<_>>();
+    trees.truncate(failure.step + 1);
+    let mut tries = 0;
+    let mut stretch = trees.len() / 2;
+    while stretch > 0 && tries < TRIES {
+        let mut from = 0;
+        let mut shorter = false;
+        while from < trees.len() && tries < TRIES {
+            tries += 1;
+            let until = (from + stretch).min(trees.len());
+            let taken: Vec<Tree> = trees.drain(from..until).collect();
+            match fails(ops(&trees)) {
+                Some(sooner) => {
+                    trees.truncate(sooner.step + 1);
+                    (failure, shorter) = (sooner, true);
+                }
+                None => {
+                    trees.splice(from..from, taken);
+                    from = until;
+                }
+            }
+        }
+        if stretch > 1 || !shorter {
+            stretch /= 2;
+        }
+    }
+    for at in 0..trees.len() {
+        while tries < 2 * TRIES && trees[at].simplify() {
+            tries += 1;
+            match fails(ops(&trees)) {
+                Some(same) => failure = same,
+                None if trees[at].complicate() => {}
+                None => break,
+            }
+        }
+    }
+    // The last attempt to simplify may have been one too many.
+    (ops(&trees), failure)
+}
+
+/// Whatever is done to a store, in whatever order: it does what the reference does.
+#[expect(clippy::print_stderr, reason = "how much was done, and how to do it again")]
+pub fn it_does_what_the_reference_does<F: Factory>(factory: impl Fn() -> F) {
+    let operations = number("RHIZ_MODEL_OPERATIONS", OPERATIONS) as usize;
+    let first = number("RHIZ_MODEL_SEED", 2026);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (mut sum, mut sequences, mut asked) = (Tally::new(), 0, 0);
+    let mut seed = first;
+    while asked < operations {
+        let long = asked % LONG_EVERY < LONG && asked % LONG_EVERY + SHORT > LONG;
+        let length = if long { LONG } else { SHORT };
+        match run(&runtime, factory(), sequence(seed, length).iter().map(|t| t.current()).collect())
+        {
+            Ok(tally) => {
+                tally.into_iter().for_each(|(what, n)| *sum.entry(what).or_default() += n);
+            }
+            Err(failure) => {
+                eprintln!("seed {seed}, {length} operations: {}", failure.why);
+                let fails = |ops| run(&runtime, factory(), ops).err();
+                let (ops, failure) = shorten(sequence(seed, length), failure, fails);
+                let ops: Vec<_> = ops.iter().map(|op| format!("    {op:?}")).collect();
+                panic!(
+                    "seed {seed}, {length} operations, shortened to\n{}\n{}",
+                    ops.join("\n"),
+                    failure.why
+                );
+            }
+        }
+        (asked, sequences, seed) = (asked + length, sequences + 1, seed.wrapping_add(1));
+    }
+    eprintln!("seeds {first}..{seed}, {sequences} sequences of {asked} operations: {sum:?}");
+    // Or it found nothing to do.
+    assert!(sum["operations"] as usize > asked / 2 && sum["applied"] > 0, "{sum:?}");
+}

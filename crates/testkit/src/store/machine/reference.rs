@@ -1,0 +1,533 @@
+//! The journal in its shortest form: plain memory, no durability, one call after the other.
+//!
+//! What it says beyond the words of the traits:
+//!
+//! * **Order.** An event's number is its place among all that were accepted or replayed. What is
+//!   ready is handed out by priority, then by number, whatever happened to it meanwhile.
+//! * **Capacity.** An event counts from its accept (or replay) until it is settled, scheduled,
+//!   leased or held by a pause; then no more, until the store is opened anew: then what has no due
+//!   time and no failed attempt counts.
+//! * **Crashes.** After an unclean stop as many claims as there are events have one event each, and
+//!   nobody else has one meanwhile; a claim or lease that is dropped gives its turn back. What is
+//!   in hand alone when the store ends never came back, and neither did what is under a lease that
+//!   runs out: each counts once. A retry or a snooze forgets the count.
+//! * **Leases.** A lease has run out when a wake finds it without a beat for longer than
+//!   [`LEASE_STALE`].
+
+use super::op::COUNTED;
+use crate::{
+    events::{Draft, What},
+    model::Model,
+};
+use jiff::Timestamp;
+use rhiz_domain::{
+    Did, Event, EventId, EventType, Origin, Pause, Paused, Priority, Stage,
+    store::{
+        Cursor, DeadLetter, Depths, LEASE_STALE, Moved, Quota, Receipt, Rejected, Settlement,
+        Verdict,
+    },
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+/// An event in the journal.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub draft: Draft,
+    pub event: Event,
+    pub place: Place,
+    /// When it is due, if it was ever told to wait; kept when it is ready again.
+    pub due: Option<Timestamp>,
+    pub counted: bool,
+    pub crashes: u32,
+}
+
+/// In whose hands a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In nobody's.
+    Ready,
+    /// It waits for its time.
+    Scheduled,
+    /// In the claim with this number.
+    Claimed(u64),
+    /// In the lease with this number.
+    Leased(u64),
+}
+
+/// A name, and whether a caller gave it: a source's are another world.
+type Name = (bool, EventId);
+
+/// What was accepted under a name.
+#[derive(Debug, Clone)]
+pub(super) struct Accepted {
+    body: [u8; 32],
+    pub at: Timestamp,
+    /// The number it has in the journal, or had; `None` for what never was an event.
+    seq: Option<u64>,
+}
+
+fn name(origin: &Origin, id: &EventId) -> Name {
+    (*origin == Origin::Api, id.clone())
+}
+
+/// A dead letter.
+#[derive(Debug, Clone)]
+pub(super) struct Letter {
+    pub event_id: EventId,
+    pub event_type: Option<EventType>,
+    pub did: Option<Did>,
+    priority: Priority,
+    retry_count: u32,
+    accepted_at: Timestamp,
+    died_at: Timestamp,
+    stages: Vec<Stage>,
+    last_error: String,
+    payload: Vec<u8>,
+    origin: &'static str,
+    /// What it was; `None` when it never was an event.
+    event: Option<(Draft, Event)>,
+}
+
+impl Letter {
+    /// Whether the store tells the same of it.
+    pub(super) fn is(&self, other: &DeadLetter) -> bool {
+        self.event_id == other.event_id
+            && (self.event_type, &self.did) == (other.event_type, &other.did)
+            && (self.priority, self.retry_count) == (other.priority, other.retry_count)
+            && (self.accepted_at, self.died_at) == (other.accepted_at, other.died_at)
+            && (&self.stages, &self.last_error) == (&other.stages, &other.last_error)
+            && (&self.payload, self.origin) == (&other.payload, &*other.origin)
+    }
+
+    pub(super) fn died_at(&self) -> Timestamp {
+        self.died_at
+    }
+}
+
+/// Who has an event in hand while nobody else may have one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alone {
+    Claim(u64),
+    Lease(u64),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Reference {
+    pub rows: BTreeMap<u64, Row>,
+    last_seq: u64,
+    /// What was accepted under which name.
+    pub accepted: HashMap<Name, Accepted>,
+    pub cursors: BTreeMap<String, u64>,
+    pub paused: Paused,
+    pub dead: Vec<Letter>,
+    pub overflow: BTreeMap<String, u64>,
+    /// When each lease last had a beat, and the number of its event.
+    pub leases: BTreeMap<u64, (u64, Duration)>,
+    pub alone: Option<Alone>,
+    /// Claims that are still to have one event each.
+    pub careful: usize,
+    pub audit: u64,
+    /// The index.
+    pub index: Model,
+    floors: HashMap<Did, i64>,
+    /// Merges of each of [`COUNTED`].
+    pub merges: BTreeMap<&'static str, u64>,
+    /// Events accepted, merged, given up.
+    pub tally: [u64; 3],
+}
+
+impl Reference {
+    fn held(&self, row: &Row) -> bool {
+        row.place == Place::Ready && self.paused.work.contains(row.event.event_type)
+    }
+
+    /// What is held, or in no lane and no claim, takes no part of the capacity any more.
+    fn uncount(&mut self) {
+        let paused = self.paused.work;
+        for row in self.rows.values_mut() {
+            let held = row.place == Place::Ready && paused.contains(row.event.event_type);
+            if held || matches!(row.place, Place::Scheduled | Place::Leased(_)) {
+                row.counted = false;
+            }
+        }
+    }
+
+    fn push(&mut self, draft: Draft, event: Event) -> u64 {
+        self.last_seq += 1;
+        let place = Place::Ready;
+        let row = Row { draft, event, place, due: None, counted: true, crashes: 0 };
+        self.rows.insert(self.last_seq, row);
+        self.uncount();
+        self.last_seq
+    }
+
+    /// Accepts; or tells which event has an id that was used for something else.
+    pub(super) fn append(
+        &mut self,
+        events: &[(Draft, Event)],
+        rejected: &[Rejected],
+        cursor: Option<&Cursor>,
+        now: Timestamp,
+    ) -> Result<Vec<Receipt>, usize> {
+        let place_in = |cursors: &BTreeMap<String, u64>, origin: &Origin| match origin {
+            Origin::File { digest, offset } => {
+                let read = cursors.get(&format!("file:{digest}")).copied().unwrap_or(0);
+                Some(*offset < read)
+            }
+            _ => None,
+        };
+        let mut own: HashMap<Name, [u8; 32]> = HashMap::new();
+        let mut receipts = Vec::new();
+        for (index, (_, event)) in events.iter().enumerate() {
+            let name = name(&event.origin, &event.event_id);
+            let api = name.0;
+            let body = if api { event.fingerprint() } else { [0; 32] };
+            let known = match place_in(&self.cursors, &event.origin) {
+                Some(read) => read.then_some(body),
+                None => {
+                    let stored = self.accepted.get(&name).map(|known| known.body);
+                    own.get(&name).copied().or(stored)
+                }
+            };
+            match known {
+                Some(other) if api && other != body => return Err(index),
+                Some(_) => receipts.push(Receipt::Duplicate),
+                None => {
+                    receipts.push(Receipt::Accepted);
+                    own.insert(name, body);
+                }
+            }
+        }
+        for ((draft, event), receipt) in events.iter().zip(&receipts) {
+            if *receipt == Receipt::Duplicate {
+                continue;
+            }
+            self.tally[0] += 1;
+            let seq = Some(self.push(draft.clone(), event.clone()));
+            if !matches!(event.origin, Origin::File { .. }) {
+                let name = name(&event.origin, &event.event_id);
+                let body = own[&name];
+                self.accepted.insert(name, Accepted { body, at: now, seq });
+            }
+        }
+        for input in rejected {
+            match place_in(&self.cursors, &input.origin) {
+                Some(true) => continue,
+                Some(false) => {}
+                None => {
+                    let name = name(&input.origin, &input.event_id);
+                    if self.accepted.contains_key(&name) {
+                        continue;
+                    }
+                    self.accepted.insert(name, Accepted { body: [0; 32], at: now, seq: None });
+                }
+            }
+            if self.dead.iter().filter(|l| l.did == input.did).count() >= Rejected::MAX_PER_DID {
+                let who = input.did.as_ref().map_or(String::new(), ToString::to_string);
+                *self.overflow.entry(who).or_default() += 1;
+                continue;
+            }
+            let normal = Priority::Normal;
+            self.dead.push(Letter {
+                event_id: input.event_id.clone(),
+                event_type: input.event_type,
+                did: input.did.clone(),
+                priority: input.event_type.map_or(normal, EventType::default_priority),
+                retry_count: 0,
+                accepted_at: input.at,
+                died_at: now,
+                stages: Vec::new(),
+                last_error: input.reason.clone(),
+                payload: input.raw.clone(),
+                origin: input.origin.name(),
+                event: None,
+            });
+        }
+        if let Some(Cursor { source, position }) = cursor {
+            let stands = self.cursors.entry(source.clone()).or_default();
+            *stands = (*stands).max(*position);
+        }
+        Ok(receipts)
+    }
+
+    /// The numbers of what is ready, in the order in which it is handed out.
+    fn ready(&self, priority: Priority) -> impl Iterator<Item = u64> {
+        let ready = move |row: &Row| row.place == Place::Ready && row.event.priority == priority;
+        self.rows.iter().filter(move |(_, r)| ready(r) && !self.held(r)).map(|(seq, _)| *seq)
+    }
+
+    /// Hands out events as the claim with this number; answers with theirs.
+    pub(super) fn claim(&mut self, quota: Quota, claim: u64) -> Vec<u64> {
+        let mut taken: Vec<u64> = Vec::new();
+        for priority in Priority::ALL.into_iter().rev() {
+            taken.extend(self.ready(priority).take(quota[priority as usize]));
+        }
+        if self.careful > 0 {
+            taken.truncate(1);
+        }
+        for seq in &taken {
+            if let Some(row) = self.rows.get_mut(seq) {
+                row.place = Place::Claimed(claim);
+                if self.careful > 0 {
+                    row.crashes += 1;
+                    self.careful -= 1;
+                    self.alone = Some(Alone::Claim(claim));
+                }
+            }
+        }
+        taken
+    }
+
+    /// How often the store says that it did not come back.
+    pub(super) fn crashes(&self, seq: u64) -> u32 {
+        self.rows[&seq].crashes - u32::from(self.alone.is_some())
+    }
+
+    fn unleash(&mut self, holder: Alone, gives_back: bool) {
+        if self.alone == Some(holder) {
+            self.alone = None;
+            self.careful += usize::from(gives_back);
+        }
+    }
+
+    /// A claim ends; what is still in it is ready again.
+    pub(super) fn drop_claim(&mut self, claim: u64) {
+        let alone = self.alone == Some(Alone::Claim(claim));
+        let mut any = false;
+        for row in self.rows.values_mut().filter(|r| r.place == Place::Claimed(claim)) {
+            row.place = Place::Ready;
+            row.crashes -= u32::from(alone);
+            any = true;
+        }
+        self.unleash(Alone::Claim(claim), any);
+        self.uncount();
+    }
+
+    /// Puts an event of a claim under the lease with this number.
+    pub(super) fn lease(&mut self, seq: u64, lease: u64, now: Duration) {
+        let Some(row) = self.rows.get_mut(&seq) else { return };
+        if let Place::Claimed(claim) = row.place
+            && self.alone == Some(Alone::Claim(claim))
+        {
+            self.alone = Some(Alone::Lease(lease));
+        }
+        row.place = Place::Leased(lease);
+        self.leases.insert(lease, (seq, now));
+        self.uncount();
+    }
+
+    /// Whether the lease is its holder's; it goes on from now.
+    pub(super) fn beat(&mut self, lease: u64, now: Duration) -> bool {
+        self.leases.get_mut(&lease).map(|(_, beat)| *beat = now).is_some()
+    }
+
+    /// A lease is dropped.
+    pub(super) fn drop_lease(&mut self, lease: u64) {
+        let alone = self.alone == Some(Alone::Lease(lease));
+        if let Some((seq, _)) = self.leases.remove(&lease) {
+            if let Some(row) = self.rows.get_mut(&seq) {
+                row.place = Place::Ready;
+                row.crashes -= u32::from(alone);
+            }
+            self.unleash(Alone::Lease(lease), true);
+        }
+        self.uncount();
+    }
+
+    /// Carries out a verdict on an event.
+    pub(super) fn settle(&mut self, seq: u64, settlement: &Settlement, now: Timestamp) {
+        if let Some(Place::Leased(lease)) = self.rows.get(&seq).map(|row| row.place) {
+            self.leases.remove(&lease);
+            self.unleash(Alone::Lease(lease), false);
+        }
+        if let Verdict::Later { due, failed } = &settlement.verdict {
+            let Some(row) = self.rows.get_mut(&seq) else { return };
+            row.event.stages = settlement.stages.clone();
+            row.event.retry_count += u32::from(failed.is_some());
+            (row.due, row.place, row.crashes) = (Some(*due), Place::Scheduled, 0);
+            self.uncount();
+            return;
+        }
+        let Some(Row { draft, event, .. }) = self.rows.remove(&seq) else { return };
+        match &settlement.verdict {
+            Verdict::Bury { reason } => {
+                self.tally[2] += 1;
+                self.dead.push(Letter {
+                    event_id: event.event_id.clone(),
+                    event_type: Some(event.event_type),
+                    did: Some(event.did.clone()),
+                    priority: event.priority,
+                    retry_count: event.retry_count,
+                    accepted_at: event.timestamp,
+                    died_at: now,
+                    stages: settlement.stages.clone(),
+                    last_error: reason.clone(),
+                    payload: event.payload.get().into(),
+                    origin: event.origin.name(),
+                    event: Some((draft, event)),
+                });
+            }
+            _ => self.merge(&draft),
+        }
+    }
+
+    fn merge(&mut self, draft: &Draft) {
+        self.tally[1] += 1;
+        self.index.add(draft);
+        if let Some(who) = COUNTED.into_iter().find(|who| *who == draft.did.as_str()) {
+            *self.merges.entry(who).or_default() += 1;
+        }
+        // A deleted account takes along what is kept of it, once for each time it goes further.
+        if let What::Account { time, active: false, status: Some(status) } = &draft.what
+            && status == "deleted"
+            && self.floors.get(&draft.did).is_none_or(|floor| floor < time)
+        {
+            self.floors.insert(draft.did.clone(), *time);
+            self.dead.retain(|letter| letter.did.as_ref() != Some(&draft.did));
+            self.overflow.remove(draft.did.as_str());
+        }
+    }
+
+    /// Makes ready what is due and what is under leases that have run out; answers with the next
+    /// time something is due.
+    pub(super) fn wake(&mut self, now: Timestamp, elapsed: Duration) -> Option<Timestamp> {
+        let stale = |beat: Duration| elapsed.saturating_sub(beat) > LEASE_STALE;
+        for (lease, (seq, _)) in self.leases.extract_if(.., |_, (_, beat)| stale(*beat)) {
+            let alone = self.alone == Some(Alone::Lease(lease));
+            if alone {
+                self.alone = None;
+            }
+            if let Some(row) = self.rows.get_mut(&seq) {
+                row.place = Place::Ready;
+                // Alone, it was counted when it was handed out.
+                row.crashes += u32::from(!alone);
+            }
+        }
+        let mut next = None;
+        for row in self.rows.values_mut().filter(|r| r.place == Place::Scheduled) {
+            match row.due {
+                Some(due) if due > now => next = Some(next.map_or(due, |n: Timestamp| n.min(due))),
+                _ => row.place = Place::Ready,
+            }
+        }
+        self.uncount();
+        next
+    }
+
+    /// Pauses or resumes.
+    pub(super) fn pause(&mut self, order: Pause) -> Paused {
+        let after = self.paused.after(order);
+        self.audit += u64::from(after != self.paused);
+        self.paused = after;
+        self.uncount();
+        after
+    }
+
+    /// Replays or discards dead letters that match.
+    pub(super) fn act(
+        &mut self,
+        replay: bool,
+        matches: impl Fn(&Letter) -> bool,
+        most: usize,
+    ) -> Moved {
+        let mut moved = Moved::default();
+        let mut replayed = Vec::new();
+        self.dead.retain(|letter| {
+            if !matches(letter) {
+                return true;
+            }
+            if replay && letter.event.is_none() {
+                moved.impossible += 1;
+                return true;
+            }
+            if moved.done == most as u64 {
+                moved.more = true;
+                return true;
+            }
+            moved.done += 1;
+            if replay && let Some((draft, event)) = &letter.event {
+                let stages = letter.stages.clone();
+                let event = Event { retry_count: 0, stages, ..event.clone() };
+                replayed.push((draft.clone(), event));
+            }
+            false
+        });
+        for (draft, event) in replayed {
+            let name = name(&event.origin, &event.event_id);
+            let seq = self.push(draft, event);
+            if let Some(known) = self.accepted.get_mut(&name) {
+                known.seq = Some(seq);
+            }
+        }
+        self.audit += u64::from(moved.done > 0);
+        moved
+    }
+
+    /// Forgets names, but of what waits.
+    pub(super) fn prune(&mut self, before: Timestamp) -> u64 {
+        let known = self.accepted.len();
+        let waits = |seq: Option<u64>| seq.is_some_and(|seq| self.rows.contains_key(&seq));
+        self.accepted.retain(|_, known| known.at >= before || waits(known.seq));
+        (known - self.accepted.len()) as u64
+    }
+
+    /// The store ends, in order or not, and is opened on what it leaves.
+    pub(super) fn restart(&mut self, crash: bool) {
+        let unclean = crash || self.careful > 0 || self.alone.is_some();
+        for row in self.rows.values_mut() {
+            row.place = if row.due.is_some() { Place::Scheduled } else { Place::Ready };
+            row.counted = row.due.is_none() && row.event.retry_count == 0;
+        }
+        self.leases.clear();
+        self.alone = None;
+        self.careful = if unclean { self.rows.len() } else { 0 };
+        self.uncount();
+    }
+
+    /// What waits.
+    pub(super) fn depths(&self) -> Depths {
+        let mut depths = Depths { leased: self.leases.len(), ..Depths::default() };
+        for priority in Priority::ALL {
+            let lane = priority as usize;
+            depths.claimable[lane] = self.ready(priority).count();
+            depths.fronts[lane] =
+                self.ready(priority).next().map(|seq| self.rows[&seq].event.timestamp);
+        }
+        for row in self.rows.values() {
+            depths.scheduled += usize::from(row.place == Place::Scheduled);
+            depths.paused += usize::from(self.held(row));
+            if row.counted {
+                depths.bytes += row.event.payload.get().len();
+                depths.in_hand += usize::from(matches!(row.place, Place::Claimed(_)));
+            }
+        }
+        depths
+    }
+
+    /// What an event of this id may be found as: waiting, unless its name was forgotten while it
+    /// was dead and means another one now.
+    pub(super) fn waiting(&self, id: &EventId) -> Vec<(&Row, bool)> {
+        let rows = self.rows.iter().filter(|(_, row)| row.event.event_id == *id);
+        rows.map(|(seq, row)| {
+            let origin = &row.event.origin;
+            let known = self.accepted.get(&name(origin, id)).and_then(|known| known.seq);
+            (row, matches!(origin, Origin::File { .. }) || known == Some(*seq))
+        })
+        .collect()
+    }
+
+    /// When events of this id were accepted.
+    pub(super) fn accepted_at(&self, id: &EventId) -> Vec<Timestamp> {
+        let known = [true, false].map(|caller| self.accepted.get(&(caller, id.clone())));
+        known.into_iter().flatten().map(|known| known.at).collect()
+    }
+
+    /// How far a source was read.
+    pub(super) fn position(&self, source: &str) -> u64 {
+        self.cursors.get(source).copied().unwrap_or(0)
+    }
+}
