@@ -19,7 +19,7 @@ use std::{
     fs::{self, File},
     io::Write,
     os::unix::process::ExitStatusExt,
-    path::PathBuf,
+    path::Path,
     process::Command,
     sync::mpsc,
     time::Duration,
@@ -198,7 +198,7 @@ fn a_small_file_system_that_is_full_refuses_and_goes_on_when_there_is_room() {
         inside
     });
     // The server's files are where only it sees them.
-    let root = PathBuf::from(format!("/proc/{}/root", scene.server.pid()));
+    let root = Path::new("/proc").join(scene.server.pid().to_string()).join("root");
     let filler = root.join(data.path().strip_prefix("/").unwrap()).join("filler");
     let mut file = File::create(&filler).unwrap();
     for size in [64 * 1024, 4096, 512, 1] {
