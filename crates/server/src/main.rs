@@ -11,6 +11,7 @@ pub mod dlq;
 pub mod doctor;
 pub mod exit;
 pub mod health;
+pub mod identity;
 pub mod import;
 pub mod import_remote;
 pub mod ingest;

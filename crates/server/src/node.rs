@@ -6,6 +6,7 @@
 use crate::{
     config::{CacheBackend, Config, DatabaseUrl},
     exit::Failure,
+    identity::Identities,
     load, processors,
     replica::Replica,
 };
@@ -46,6 +47,8 @@ pub struct Node {
     pub graph: Arc<Graph>,
     /// Answers given before.
     pub cache: CacheService,
+    /// Who is who on the network.
+    pub identities: Arc<Identities>,
     /// From accept to applied.
     pub pipeline: Pipeline,
     /// What brings commits into the graph and the cache.
@@ -120,6 +123,8 @@ impl Node {
             load::graph(&*store, day_of(clock.now())).await.map_err(|e| store_failure(&e))?;
         let graph = Arc::new(graph);
         let cache = cache(&config, &clock, &entropy)?;
+        let identities = Identities::new(&config.network, cache.clone(), Arc::clone(&clock))
+            .map_err(|e| Failure::Config(e.to_string()))?;
         let changes =
             store.changes().ok_or_else(|| Failure::failed("the store was opened twice"))?;
         let replica = Arc::new(
@@ -141,6 +146,7 @@ impl Node {
             store,
             graph,
             cache,
+            identities: Arc::new(identities),
             pipeline,
             replica,
             _lock: Arc::new(lock),

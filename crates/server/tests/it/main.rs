@@ -10,6 +10,7 @@ mod disk;
 mod dump;
 mod firehose;
 mod http;
+mod identity;
 mod import;
 mod lexicon;
 mod manners;

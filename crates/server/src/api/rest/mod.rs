@@ -3,6 +3,7 @@
 mod attestations;
 mod entities;
 mod find_path;
+mod identity;
 mod neighbors;
 mod network_stats;
 mod outlook;
@@ -32,6 +33,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/analytics/at-risk/{did}", get(outlook::at_risk))
         .route("/analytics/introductions", get(outlook::introductions))
         .route("/analytics/ranking/{did}", get(outlook::ranking))
+        .route("/identity/{actor}", get(identity::identity))
         .route("/attestations", post(attestations::attest))
 }
 
