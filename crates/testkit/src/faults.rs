@@ -7,7 +7,7 @@ use rhiz_domain::{
     store::{
         AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
         DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Leased, Moved, Progress,
-        Quota, Receipt, RecordRow, SettleError, Settlement, Store, StoreError, Verdict,
+        Quota, Rebuilt, Receipt, RecordRow, SettleError, Settlement, Store, StoreError, Verdict,
         Whereabouts,
     },
 };
@@ -228,6 +228,9 @@ impl Index for FaultyStore {
     }
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.inner.counts().await
+    }
+    async fn rebuild(&self, progress: Progress) -> Result<Rebuilt, StoreError> {
+        self.inner.rebuild(progress).await
     }
 }
 

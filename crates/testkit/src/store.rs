@@ -12,6 +12,7 @@ pub mod lease;
 pub mod machine;
 pub mod names;
 pub mod pause;
+pub mod rebuild;
 pub mod search;
 pub mod settle;
 
@@ -241,6 +242,10 @@ macro_rules! store_conformance {
                 numbers_of_changes_grow_across_restarts
                 what_changes_nothing_says_nothing
                 progress_is_told
+            }
+            rebuild {
+                what_is_sound_is_left_alone
+                a_rebuild_tells_its_progress
             }
             search {
                 names_are_found_by_the_beginnings_of_their_words

@@ -39,7 +39,7 @@ pub(super) fn merge(tx: &mut Tx<'_>, effect: &Effect) -> rusqlite::Result<()> {
     }
 }
 
-fn name_of(tx: &mut Tx<'_>, did: &Did) -> rusqlite::Result<Name> {
+pub(super) fn name_of(tx: &mut Tx<'_>, did: &Did) -> rusqlite::Result<Name> {
     let (name, new) = tx.names.of(tx.conn, did)?;
     if new {
         let (id, did) = (name.id, did.clone());
@@ -123,7 +123,7 @@ fn merge_record(tx: &mut Tx<'_>, write: &RecordWrite) -> rusqlite::Result<()> {
 }
 
 /// What a record row is about, for the columns of its derived row.
-type About = Option<(EntityId, Tid)>;
+pub(super) type About = Option<(EntityId, Tid)>;
 
 /// Writes the row of a record that is new; answers with its id.
 fn insert_record(
@@ -205,7 +205,7 @@ fn confirm(tx: &mut Tx<'_>, write: &RecordWrite, id: i64, owner: EntityId) -> ru
     Ok(())
 }
 
-fn relationship_fact(
+pub(super) fn relationship_fact(
     write: &RecordWrite,
     key: RecordKey,
     subject: EntityId,
@@ -227,7 +227,7 @@ fn relationship_fact(
     }
 }
 
-fn attestation_fact(
+pub(super) fn attestation_fact(
     write: &RecordWrite,
     key: RecordKey,
     target_owner: EntityId,
@@ -243,7 +243,11 @@ fn attestation_fact(
     }
 }
 
-fn insert_relationship(tx: &Tx<'_>, id: i64, fact: &RelationshipFact) -> rusqlite::Result<()> {
+pub(super) fn insert_relationship(
+    tx: &Tx<'_>,
+    id: i64,
+    fact: &RelationshipFact,
+) -> rusqlite::Result<()> {
     tx.conn
         .prepare_cached(
             "INSERT OR REPLACE INTO relationships (id, subject, owner, rkey, kind, strength,
@@ -267,7 +271,11 @@ fn insert_relationship(tx: &Tx<'_>, id: i64, fact: &RelationshipFact) -> rusqlit
     Ok(())
 }
 
-fn insert_attestation(tx: &Tx<'_>, id: i64, fact: &AttestationFact) -> rusqlite::Result<()> {
+pub(super) fn insert_attestation(
+    tx: &Tx<'_>,
+    id: i64,
+    fact: &AttestationFact,
+) -> rusqlite::Result<()> {
     tx.conn
         .prepare_cached(
             "INSERT OR REPLACE INTO attestations (id, target_owner, target_rkey, attester, rkey,
@@ -288,7 +296,7 @@ fn insert_attestation(tx: &Tx<'_>, id: i64, fact: &AttestationFact) -> rusqlite:
     Ok(())
 }
 
-fn insert_profile(
+pub(super) fn insert_profile(
     tx: &mut Tx<'_>,
     write: &RecordWrite,
     entity: EntityId,
@@ -313,7 +321,7 @@ fn insert_profile(
 }
 
 /// Brings the search terms and the graph's idea of an entity in line with its profile.
-fn name_changed(tx: &mut Tx<'_>, did: &Did, entity: EntityId) -> rusqlite::Result<()> {
+pub(super) fn name_changed(tx: &mut Tx<'_>, did: &Did, entity: EntityId) -> rusqlite::Result<()> {
     let name: Option<String> = tx
         .conn
         .prepare_cached("SELECT name FROM profiles WHERE entity = $1 ORDER BY made LIMIT 1")?
@@ -328,7 +336,7 @@ fn name_changed(tx: &mut Tx<'_>, did: &Did, entity: EntityId) -> rusqlite::Resul
     entity_changed(tx, did, entity)
 }
 
-fn entity_changed(tx: &mut Tx<'_>, did: &Did, id: EntityId) -> rusqlite::Result<()> {
+pub(super) fn entity_changed(tx: &mut Tx<'_>, did: &Did, id: EntityId) -> rusqlite::Result<()> {
     let (active, stands_alone) = tx
         .conn
         .prepare_cached(

@@ -10,6 +10,7 @@
 //! | `pause` | what stands still |
 //! | `merge` | what an effect does to the rows |
 //! | `writer` | the thread and its group commits |
+//! | `rebuild` | what follows from the records, made anew |
 //! | `index`, `facts`, `dead` | answers |
 
 mod append;
@@ -25,6 +26,7 @@ mod names;
 mod pause;
 mod prune;
 mod readers;
+mod rebuild;
 mod row;
 mod schema;
 mod settle;
@@ -42,7 +44,7 @@ use rhiz_domain::{
     store::{
         AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
         DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Moved, Progress, Quota,
-        Receipt, RecordRow, Store, StoreError, Whereabouts,
+        Rebuilt, Receipt, RecordRow, Store, StoreError, Whereabouts,
     },
 };
 use row::{NamedBy, corrupt, id_key, time};
@@ -405,6 +407,11 @@ impl Index for SqliteStore {
 
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.readers.scan(index::counts).await
+    }
+
+    async fn rebuild(&self, progress: Progress) -> Result<Rebuilt, StoreError> {
+        let counts = self.counts().await?;
+        rebuild::run(&self.writer, counts.records + counts.entities, progress).await
     }
 }
 

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod files;
 mod many;
+mod rebuild;
 
 use async_trait::async_trait;
 use rhiz_domain::{Clock, store::Store};
