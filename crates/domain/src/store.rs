@@ -537,13 +537,22 @@ pub trait Index: Send + Sync + 'static {
     /// Rows: entities, live records, tombstones, dead letters, journal.
     async fn counts(&self) -> Result<Counts, StoreError>;
 
-    /// Makes anew whatever is derived from the records kept here, and writes what was not so. Where
-    /// nothing is damaged it changes nothing; broken off, it can be started again. What it changes
-    /// comes out as changes, like that of any commit.
-    async fn rebuild(&self, progress: Progress) -> Result<Rebuilt, StoreError>;
+    /// Works out anew whatever is derived from the records kept here, and writes what was not so,
+    /// or only counts it. Where nothing is damaged it changes nothing; broken off, it can be started
+    /// again. What it changes comes out as changes, like that of any commit.
+    async fn rebuild(&self, how: Rebuild, progress: Progress) -> Result<Rebuilt, StoreError>;
 }
 
-/// What a rebuild looked at and changed.
+/// What a rebuild does about what is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rebuild {
+    /// Counts it.
+    Look,
+    /// Counts and mends it.
+    Mend,
+}
+
+/// What a rebuild looked at, and what it found to be wrong.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rebuilt {
     /// Records looked at, tombstones too.
@@ -583,9 +592,9 @@ impl Mended {
 }
 
 impl Rebuilt {
-    /// How much was changed.
+    /// How much was not as it should be, and can be mended.
     #[must_use]
-    pub fn changed(&self) -> u64 {
+    pub fn wrong(&self) -> u64 {
         let tables = [self.relationships, self.attestations, self.profiles];
         self.references + self.names + tables.iter().map(Mended::all).sum::<u64>()
     }

@@ -75,6 +75,15 @@ Examples:
   rhiz doctor
   rhiz doctor --config /etc/rhiz.toml")]
     Doctor,
+    /// Make graph and scores anew from the records, where the database is damaged
+    ///
+    /// Compares everything that is derived from records with what follows from them, and writes
+    /// what differs. The server has to be stopped. It can be broken off and started again.
+    #[command(after_help = "\
+Examples:
+  rhiz rebuild
+  rhiz rebuild --data-dir /var/lib/rhiz && rhiz doctor")]
+    Rebuild,
     /// List, read, replay and discard dead letters
     #[command(
         subcommand,

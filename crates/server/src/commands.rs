@@ -5,7 +5,7 @@ use crate::{
     config::{self, Config, Sources, Survey},
     demo_command, dlq, doctor,
     exit::{self, Failure},
-    import, log, serve,
+    import, log, rebuild, serve,
 };
 
 /// Does what the command line asks for.
@@ -22,6 +22,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor => {
             let config = ready(&cli)?;
             run_async(doctor::run(config))
+        }
+        Command::Rebuild => {
+            let config = ready(&cli)?;
+            run_async(rebuild::run(config))
         }
         Command::Demo(ref args) => {
             let config = ready(&cli)?;

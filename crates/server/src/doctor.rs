@@ -4,10 +4,16 @@ use crate::{
     config::{Config, DatabaseUrl, SourceKind},
     exit::{self, Failure},
     load,
-    node::Node,
+    node::{self, Node},
+    rebuild,
 };
-use rhiz_domain::{fact::day_of, store::DeadFilter};
-use std::{fmt::Write, path::Path};
+use rhiz_domain::{
+    Clock,
+    clock::SystemClock,
+    fact::day_of,
+    store::{DeadFilter, Rebuild},
+};
+use std::{fmt::Write, path::Path, sync::Arc};
 
 /// One thing looked at.
 struct Finding {
@@ -35,6 +41,11 @@ pub async fn run(config: Config) -> Result<(), Failure> {
                 .map(|()| format!("{} is not there yet; the first start makes it", path.display())),
         });
         return report(&findings);
+    }
+    match derived(&config).await {
+        Ok(finding) => findings.push(finding),
+        // The same keeps the node from being opened, and is told there.
+        Err(Failure::Failed { .. } | Failure::Config(_)) => {}
     }
     match Node::open(config).await {
         Err(Failure::Failed { message, .. } | Failure::Config(message)) => findings.push(Finding {
@@ -83,6 +94,27 @@ fn firehose(config: &Config) -> Finding {
         )),
     };
     Finding { what, result }
+}
+
+/// Whether what is derived from the records is what follows from them. Looked at before the graph is
+/// loaded: it may be what keeps it from being loaded.
+async fn derived(config: &Config) -> Result<Finding, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let (_lock, store) = node::open_store(config, &clock)?;
+    let found = rebuild::with_bar(&*store, Rebuild::Look).await;
+    store.close().await;
+    let result = match found {
+        Ok(found) if found.unreadable > 0 => Err((
+            format!("{} records cannot be read", found.unreadable),
+            "restore a backup, or import these records again",
+        )),
+        Ok(found) if found.wrong() > 0 => {
+            Err((rebuild::in_words(&found, "missing, wrong, surplus"), "run `rhiz rebuild`"))
+        }
+        Ok(found) => Ok(format!("what follows from {} records is as it should be", found.records)),
+        Err(e) => Err((e.to_string(), "restore a backup, or import again into a new directory")),
+    };
+    Ok(Finding { what: "derived", result })
 }
 
 async fn data(node: &Node, findings: &mut Vec<Finding>) {

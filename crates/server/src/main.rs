@@ -20,6 +20,7 @@ pub mod load;
 pub mod log;
 pub mod node;
 pub mod processors;
+pub mod rebuild;
 pub mod remote;
 pub mod replica;
 pub mod serve;

@@ -88,11 +88,28 @@ pub fn store_failure(error: &StoreError) -> Failure {
     match error {
         StoreError::Unavailable(_) => failure
             .hint("is the disk full, the directory read-only, or another program at the file?"),
-        StoreError::Corrupt(_) => {
-            failure.hint("restore a backup, or import again into a new directory")
-        }
+        StoreError::Corrupt(_) => failure.hint(
+            "try `rhiz rebuild`; else restore a backup, or import again into a new directory",
+        ),
         StoreError::Newer { .. } | StoreError::Closed | StoreError::Fenced => failure,
     }
+}
+
+/// The store alone, with the lock of its data directory: for what works below the graph.
+pub fn open_store(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<(File, Arc<dyn Store>), Failure> {
+    let DatabaseUrl::Sqlite(path) = &config.database.url else {
+        return Err(Failure::Config(
+            "DATABASE_URL: PostgreSQL is not built in yet; use sqlite:…".into(),
+        ));
+    };
+    let lock = lock(&config.data.dir)?;
+    let store = SqliteStore::open(path, Arc::clone(clock))
+        .map_err(|e| store_failure(&e).prefix(&path.display().to_string()))?;
+    let readers = usize::try_from(config.database.pool_size).unwrap_or(usize::MAX);
+    Ok((lock, Arc::new(store.keep_readers(readers))))
 }
 
 impl Node {
@@ -107,18 +124,9 @@ impl Node {
         config: Config,
         teller: impl FnOnce(CacheService) -> T,
     ) -> Result<Self, Failure> {
-        let DatabaseUrl::Sqlite(path) = &config.database.url else {
-            return Err(Failure::Config(
-                "DATABASE_URL: PostgreSQL is not built in yet; use sqlite:…".into(),
-            ));
-        };
-        let lock = lock(&config.data.dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let store = SqliteStore::open(path, Arc::clone(&clock))
-            .map_err(|e| store_failure(&e).prefix(&path.display().to_string()))?;
-        let readers = usize::try_from(config.database.pool_size).unwrap_or(usize::MAX);
-        let store: Arc<dyn Store> = Arc::new(store.keep_readers(readers));
+        let (lock, store) = open_store(&config, &clock)?;
         let graph =
             load::graph(&*store, day_of(clock.now())).await.map_err(|e| store_failure(&e))?;
         let graph = Arc::new(graph);

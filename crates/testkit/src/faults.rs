@@ -7,8 +7,8 @@ use rhiz_domain::{
     store::{
         AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
         DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Leased, Moved, Progress,
-        Quota, Rebuilt, Receipt, RecordRow, SettleError, Settlement, Store, StoreError, Verdict,
-        Whereabouts,
+        Quota, Rebuild, Rebuilt, Receipt, RecordRow, SettleError, Settlement, Store, StoreError,
+        Verdict, Whereabouts,
     },
 };
 use std::sync::{Arc, Mutex, PoisonError};
@@ -229,8 +229,8 @@ impl Index for FaultyStore {
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.inner.counts().await
     }
-    async fn rebuild(&self, progress: Progress) -> Result<Rebuilt, StoreError> {
-        self.inner.rebuild(progress).await
+    async fn rebuild(&self, how: Rebuild, progress: Progress) -> Result<Rebuilt, StoreError> {
+        self.inner.rebuild(how, progress).await
     }
 }
 

@@ -23,6 +23,7 @@ mod people;
 #[cfg(target_os = "linux")]
 mod powercut;
 mod privacy;
+mod rebuild;
 mod records;
 mod server;
 mod start;

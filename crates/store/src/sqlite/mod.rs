@@ -44,7 +44,7 @@ use rhiz_domain::{
     store::{
         AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
         DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Moved, Progress, Quota,
-        Rebuilt, Receipt, RecordRow, Store, StoreError, Whereabouts,
+        Rebuild, Rebuilt, Receipt, RecordRow, Store, StoreError, Whereabouts,
     },
 };
 use row::{NamedBy, corrupt, id_key, time};
@@ -409,9 +409,9 @@ impl Index for SqliteStore {
         self.readers.scan(index::counts).await
     }
 
-    async fn rebuild(&self, progress: Progress) -> Result<Rebuilt, StoreError> {
+    async fn rebuild(&self, how: Rebuild, progress: Progress) -> Result<Rebuilt, StoreError> {
         let counts = self.counts().await?;
-        rebuild::run(&self.writer, counts.records + counts.entities, progress).await
+        rebuild::run(&self.writer, how, counts.records + counts.entities, progress).await
     }
 }
 

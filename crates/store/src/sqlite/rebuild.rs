@@ -19,7 +19,7 @@ use super::{
 use rhiz_domain::{
     Change, Collection, Did, EntityId, Record, RecordKey, RecordWrite, Tid, Version, canonical,
     records::Form,
-    store::{Mended, Progress, Rebuilt, StoreError},
+    store::{Mended, Progress, Rebuild, Rebuilt, StoreError},
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params, types::Value};
 use std::collections::{BTreeSet, HashSet};
@@ -40,6 +40,7 @@ enum From {
 /// Looks at everything, step by step. `total` is how much there is, about.
 pub(super) async fn run(
     writer: &Writer,
+    how: Rebuild,
     total: u64,
     progress: Progress,
 ) -> Result<Rebuilt, StoreError> {
@@ -47,7 +48,7 @@ pub(super) async fn run(
     loop {
         progress(done, total.max(done));
         let (answer, answered) = oneshot::channel();
-        writer.submit(Box::new(Step { from, found: Found::default(), answer }));
+        writer.submit(Box::new(Step { from, how, found: Found::default(), answer }));
         let found = answered.await.unwrap_or(Err(StoreError::Closed))?;
         all += found.rebuilt;
         done += found.looked_at;
@@ -71,6 +72,7 @@ struct Found {
 
 struct Step {
     from: From,
+    how: Rebuild,
     found: Found,
     answer: oneshot::Sender<Result<Found, StoreError>>,
 }
@@ -82,10 +84,21 @@ impl Job for Step {
     fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
         // It may run again after a rollback.
         self.found = Found::default();
-        match self.from {
-            From::Record(after) => records(tx, after, &mut self.found),
-            From::Entity(after) => entities(tx, after, &mut self.found),
+        let changes = tx.changes.len();
+        if self.how == Rebuild::Look {
+            tx.conn.execute_batch("SAVEPOINT look")?;
         }
+        match self.from {
+            From::Record(after) => records(tx, after, &mut self.found)?,
+            From::Entity(after) => entities(tx, after, &mut self.found)?,
+        }
+        if self.how == Rebuild::Look {
+            // Done and undone: what is counted is what would be written.
+            tx.conn.execute_batch("ROLLBACK TO look; RELEASE look")?;
+            tx.changes.truncate(changes);
+            tx.names.clear();
+        }
+        Ok(())
     }
     fn done(self: Box<Self>, result: Result<u64, StoreError>) {
         let Self { found, answer, .. } = *self;

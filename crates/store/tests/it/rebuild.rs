@@ -1,7 +1,7 @@
 //! Derived rows that somebody damaged, and what a rebuild makes of them.
 
 use crate::Database;
-use rhiz_domain::store::{Mended, Rebuilt};
+use rhiz_domain::store::{Mended, Rebuild, Rebuilt};
 use rhiz_testkit::{
     events::{attestation, deleted, profile, relationship},
     store::Rig,
@@ -47,7 +47,7 @@ fn run(path: &Path, sql: &str) {
 }
 
 async fn rebuild(rig: &Rig) -> Rebuilt {
-    rig.store.rebuild(Arc::new(|_, _| ())).await.unwrap()
+    rig.store.rebuild(Rebuild::Mend, Arc::new(|_, _| ())).await.unwrap()
 }
 
 /// Damages the file of a store, and answers with what a rebuild counted. The rows are as before.
@@ -55,10 +55,18 @@ async fn mended(damage: &str) -> Rebuilt {
     let (rig, path) = rig().await;
     let before = rig.store.dump().await.unwrap();
     run(&path, damage);
-    assert_ne!(rig.store.dump().await.unwrap(), before, "nothing is damaged by {damage}");
+    let damaged = rig.store.dump().await.unwrap();
+    assert_ne!(damaged, before, "nothing is damaged by {damage}");
+    let (last, none) = (rig.store.last_change(), Arc::new(|_, _| ()));
+    let looked = rig.store.rebuild(Rebuild::Look, none).await.unwrap();
+    assert_eq!(rig.store.dump().await.unwrap(), damaged, "looking changes nothing");
+    assert_eq!(rig.store.last_change(), last);
     let rebuilt = rebuild(&rig).await;
+    // Mended names have words already; those looked at only have not.
+    assert!(looked.names >= rebuilt.names);
+    assert_eq!(Rebuilt { names: rebuilt.names, ..looked }, rebuilt, "{damage}");
     assert_eq!(rig.store.dump().await.unwrap(), before, "{damage}");
-    assert_eq!(rebuild(&rig).await.changed(), 0, "once is enough: {damage}");
+    assert_eq!(rebuild(&rig).await.wrong(), 0, "once is enough: {damage}");
     Rebuilt { records: 0, ..rebuilt }
 }
 
@@ -155,7 +163,7 @@ async fn a_damaged_text_says_nothing_and_is_counted() {
     });
     let before = rig.store.dump().await.unwrap();
     let rebuilt = rebuild(&rig).await;
-    assert_eq!((rebuilt.unreadable, rebuilt.changed()), (damaged.unwrap(), 0));
+    assert_eq!((rebuilt.unreadable, rebuilt.wrong()), (damaged.unwrap(), 0));
     assert_eq!(rig.store.dump().await.unwrap(), before, "what was derived is left as it was");
 }
 
@@ -172,7 +180,7 @@ async fn what_is_mended_is_told() {
         INSERT INTO attestations SELECT 99, @a, 1, @a, 5, 0, 0, 0, 0;",
     );
     let rebuilt = rebuild(&rig).await;
-    assert_eq!(rebuilt.changed(), 3);
+    assert_eq!(rebuilt.wrong(), 3);
     let mut told: Vec<String> = changes
         .try_iter()
         .flat_map(|set| set.changes)

@@ -6,7 +6,7 @@ use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::TestRunner,
 };
-use rhiz_domain::store::Rebuilt;
+use rhiz_domain::store::{Rebuild, Rebuilt};
 use std::sync::{Arc, Mutex};
 
 /// Where nothing is damaged nothing is changed, and nothing is told to those who follow.
@@ -20,10 +20,10 @@ pub async fn what_is_sound_is_left_alone(rig: Rig) {
         let before = rig.store.dump().await.unwrap();
         let last = rig.store.last_change();
         changes.try_iter().for_each(drop);
-        let rebuilt = rig.store.rebuild(Arc::new(|_, _| ())).await.unwrap();
+        let rebuilt = rig.store.rebuild(Rebuild::Mend, Arc::new(|_, _| ())).await.unwrap();
         let records = rig.store.counts().await.unwrap().records;
         assert_eq!(rebuilt, Rebuilt { records, ..Rebuilt::default() });
-        assert!(records > 0 && rebuilt.changed() == 0);
+        assert!(records > 0 && rebuilt.wrong() == 0);
         assert_eq!(rig.store.dump().await.unwrap(), before);
         assert_eq!(rig.store.last_change(), last);
         assert_eq!(changes.try_iter().count(), 0);
@@ -37,12 +37,15 @@ pub async fn a_rebuild_tells_its_progress(rig: Rig) {
     rig.work().await;
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
-    let rebuild = rig.store.rebuild(Arc::new(move |done, total| {
-        tell.lock().unwrap().push((done, total));
-    }));
+    let rebuild = rig.store.rebuild(
+        Rebuild::Mend,
+        Arc::new(move |done, total| {
+            tell.lock().unwrap().push((done, total));
+        }),
+    );
     let write = rig.apply([relationship("did:plc:b", "did:plc:a").id("meanwhile")]);
     let (rebuilt, _) = tokio::join!(rebuild, write);
-    assert_eq!(rebuilt.unwrap().changed(), 0);
+    assert_eq!(rebuilt.unwrap().wrong(), 0);
     let told = told.lock().unwrap();
     assert!(told.len() > 3, "{told:?}");
     assert!(told.is_sorted_by_key(|(done, _)| *done) && told.iter().all(|(d, all)| d <= all));
