@@ -78,6 +78,8 @@ pub(crate) struct Learned {
     missed: Fading,
     /// What was learned since a relearning began.
     since: Option<Vec<Lesson>>,
+    /// The graph's version when the last relearning began.
+    taught: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -237,9 +239,19 @@ impl Graph {
         }
     }
 
+    /// The version of the graph that was learned from last. Predictions of one version and day are
+    /// the same as long as this is: the one thing beside facts and day that they depend on.
+    #[must_use]
+    pub fn taught(&self) -> u64 {
+        self.state.read().learned.taught
+    }
+
     /// Learns everything anew, in the order of (effective date, URI). To be called after a load
     /// and once a day, off the path of requests; changes go on meanwhile, and are learned on top.
     pub fn relearn(&self) {
+        // Of what comes while it learns, some is learned twice: so it is named by the version it
+        // began with.
+        let taught = self.version();
         {
             self.state.write().learned.since = Some(Vec::new());
         }
@@ -289,7 +301,7 @@ impl Graph {
         drop(lessons);
         let mut state = self.state.write();
         let since = state.learned.since.take().unwrap_or_default();
-        state.learned = learned;
+        state.learned = Learned { taught, ..learned };
         for lesson in since {
             let answer = state.answer(lesson.subject, lesson.key.owner.0);
             state.learned.learn(&lesson, answer);

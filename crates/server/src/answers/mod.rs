@@ -86,6 +86,8 @@ pub struct AsOf {
     pub version: u64,
     /// Days since 1970.
     pub day: i32,
+    /// The version that predictions were learned anew from.
+    pub taught: u64,
 }
 
 impl Answers {
@@ -98,7 +100,8 @@ impl Answers {
     /// What answers are of at the moment.
     #[must_use]
     pub fn as_of(&self) -> AsOf {
-        AsOf { version: self.node.graph.version(), day: self.node.graph.as_of() }
+        let graph = &self.node.graph;
+        AsOf { version: graph.version(), day: graph.as_of(), taught: graph.taught() }
     }
 
     /// Somebody who exists for the public, by DID or handle.

@@ -23,6 +23,13 @@ impl Tag {
         Self(format!("W/\"{}-{}-{question:x}\"", of.version, of.day))
     }
 
+    /// What predictions are of now: they change when they are learned anew, whatever was changed.
+    #[must_use]
+    pub(super) fn of_predictions(app: &App) -> Self {
+        let (Self(now), of) = (Self::now(app), app.answers.as_of());
+        Self(format!("{}-{:x}\"", now.trim_end_matches('"'), of.taught))
+    }
+
     /// `Some(304)` when the caller has this already.
     #[must_use]
     pub(super) fn unchanged(&self, headers: &HeaderMap) -> Option<Response> {

@@ -1,6 +1,9 @@
 //! REST's predictions, what fades, introductions and rankings: what they answer and refuse.
 
-use crate::xrpc::{Story, World};
+use crate::{
+    server::Server,
+    xrpc::{Story, World},
+};
 use jiff::SignedDuration;
 use rhiz_domain::{Clock, clock::SystemClock};
 use serde_json::{Value, json};
@@ -140,4 +143,42 @@ fn a_ranking_is_by_visits_and_names_through_whom() {
             ("ranking/did:plc:nobody", 404, "did:plc:nobody"),
         ],
     );
+}
+
+/// What was learned as it came is learned anew in the order of dates at the next start: another
+/// prediction of the same version and day, which nobody takes for the one they have kept.
+#[test]
+fn a_prediction_learned_anew_is_not_the_one_that_was_kept() {
+    let server = World::new().server;
+    let mut story = Story::default();
+    // They come in the opposite of the order in which they are learned anew: that of their URIs.
+    for (n, to) in ["ann", "bob", "cem", "dot", "eve", "fay"].into_iter().enumerate().rev() {
+        story.states(1 + n as u16, "ute", to, 15 * n as u8);
+        story.states(7 + n as u16, to, "vic", 90 - 15 * n as u8);
+    }
+    story.tell(&server);
+    let pair = "predict?from=did:plc:ute&to=did:plc:vic";
+    let estimate = |server: &Server| {
+        let answer = server.anybody().get(&format!("{PREFIX}/{pair}")).expect(200);
+        answer["estimate"].as_f64().unwrap()
+    };
+    let kept = estimate(&server);
+    let path = format!("/xrpc/net.rhiz.trust.{pair}");
+    let tag =
+        |server: &Server| server.anybody().get(&path).header("etag").expect("a tag").to_owned();
+    let again = |server: &Server, tag: &str| {
+        server.anybody().get_with(&path, &[("If-None-Match", tag)]).status
+    };
+    let first = tag(&server);
+    assert_eq!(again(&server, &first), 304);
+
+    let server = server.kill().serve();
+    assert_ne!(estimate(&server), kept, "the order of learning decides nothing here");
+    assert_eq!(again(&server, &first), 200);
+    let second = tag(&server);
+    assert_eq!(again(&server, &second), 304);
+
+    // Learned anew from the same: the same.
+    let server = server.kill().serve();
+    assert_eq!(again(&server, &second), 304);
 }

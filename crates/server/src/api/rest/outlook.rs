@@ -47,7 +47,7 @@ pub(crate) async fn predict(
     State(app): State<Arc<App>>,
     Params(pair): Params<Pair>,
 ) -> Result<Response, Problem> {
-    let tag = Tag::now(&app);
+    let tag = Tag::of_predictions(&app);
     let (from, to, p) = app.answers.predict(&pair.from, &pair.to).await?;
     let illustration = match app.answers.paths(pair.question(1)).await {
         Ok(paths) => paths.paths.into_iter().next().map(PathShown::from),

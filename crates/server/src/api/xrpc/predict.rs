@@ -65,7 +65,7 @@ pub(super) async fn predict(
         k: 1,
         refresh: false,
     };
-    let tag = Tag::now(&app);
+    let tag = Tag::of_predictions(&app);
     if let Some(unchanged) = tag.unchanged(&headers) {
         return Ok(unchanged);
     }
