@@ -13,22 +13,38 @@ struct Plain {
     edges: Vec<Vec<(u32, u64)>>,
 }
 
+/// What is asked for besides two ends.
+struct Asked<'a> {
+    max_hops: usize,
+    /// 0–100.
+    min_strength: u8,
+    exclude: &'a [EntityId],
+}
+
 impl Plain {
-    fn new(network: &Network) -> Self {
-        // Each side's best s·d.
-        let mut sides: HashMap<(u32, u32), [f64; 2]> = HashMap::new();
+    fn new(network: &Network, asked: &Asked<'_>) -> Self {
+        // Each side's best s·d, and its s.
+        let mut sides: HashMap<(u32, u32), [(f64, u8); 2]> = HashMap::new();
         for &(owner, subject, strength, time) in &network.statements {
             let days = f64::from(TODAY) - time.div_euclid(86_400) as f64;
             let fresh = (-days.max(0.0) / 365.25).exp().max(0.1);
             let pair = (owner.min(subject), owner.max(subject));
-            let side = &mut sides.entry(pair).or_insert([-1.0; 2])[usize::from(owner == pair.1)];
-            *side = side.max(f64::from(strength) / 100.0 * fresh);
+            let side = sides.entry(pair).or_insert([(-1.0, 0); 2]);
+            let side = &mut side[usize::from(owner == pair.1)];
+            let new = (f64::from(strength) / 100.0 * fresh, strength);
+            if new > *side {
+                *side = new;
+            }
         }
         let mut edges = vec![Vec::new(); network.people as usize + 1];
         for ((a, b), [x, y]) in sides {
-            let t = if x >= 0.0 && y >= 0.0 { x.min(y) } else { 0.8 * x.max(y) };
+            let out = |id: u32| asked.exclude.contains(&EntityId(id));
+            let weaker = if x < y { x } else { y };
+            let stronger = if x < y { y } else { x };
+            let mutual = weaker.0 >= 0.0;
+            let (t, s) = if mutual { weaker } else { (0.8 * stronger.0, stronger.1) };
             let t = (t * 1e12).round() / 1e12;
-            if t > 0.0 {
+            if t > 0.0 && s >= asked.min_strength && !out(a) && !out(b) {
                 let cost = (-t.ln() * f64::from(1 << 20)).round() as u64;
                 edges[a as usize].push((b, cost));
                 edges[b as usize].push((a, cost));
@@ -92,23 +108,61 @@ fn key(path: &Path) -> (u64, u64) {
 }
 
 fn check(network: &Network, targets: usize, sources: usize) {
-    let (graph, plain) = (network.graph_of(network.relationships()), Plain::new(network));
+    let graph = network.graph_of(network.relationships());
+    let with_path = compare(
+        &graph,
+        network,
+        &Asked { max_hops: 6, min_strength: 0, exclude: &[] },
+        (targets, sources),
+    );
+    assert!(with_path > targets * sources / 3, "too few of the pairs have a path at all");
+    // Hubs, so that it makes a difference.
+    let mut degrees: HashMap<u32, usize> = HashMap::new();
+    for &(a, b, ..) in &network.statements {
+        *degrees.entry(a).or_default() += 1;
+        *degrees.entry(b).or_default() += 1;
+    }
+    let mut hubs: Vec<(usize, u32)> =
+        degrees.into_iter().map(|(id, degree)| (degree, id)).collect();
+    hubs.sort_unstable();
+    let hubs: Vec<EntityId> = hubs.iter().rev().take(20).map(|&(_, id)| EntityId(id)).collect();
+    let less = (targets.div_ceil(2), sources);
+    for (max_hops, min_strength, exclude) in [(3, 0, &[][..]), (5, 50, &[]), (6, 30, &hubs[..])] {
+        compare(&graph, network, &Asked { max_hops, min_strength, exclude }, less);
+    }
+}
+
+/// Compares every answer; tells how many pairs have a path.
+fn compare(
+    graph: &Graph,
+    network: &Network,
+    asked: &Asked<'_>,
+    (targets, sources): (usize, usize),
+) -> usize {
+    let plain = Plain::new(network, asked);
+    let max_hops = asked.max_hops;
     let ask = |from, to, algorithm, k| {
-        let query =
-            PathQuery { min_strength: 0.0, algorithm, k, ..PathQuery::new(EntityId(from), to) };
+        let query = PathQuery {
+            min_strength: f64::from(asked.min_strength) / 100.0,
+            max_hops: max_hops as u8,
+            exclude: asked.exclude.to_vec(),
+            algorithm,
+            k,
+            ..PathQuery::new(EntityId(from), to)
+        };
         graph.find_paths(&query, &mut || true).unwrap()
     };
     let ends = network.pairs(targets, 11);
     let starts = network.pairs(sources, 12);
     let (mut with_path, mut several) = (0, 0);
     for &(to, _) in &ends {
-        let layers = plain.layers(to.0, 6);
+        let layers = plain.layers(to.0, max_hops);
         for &(from, _) in starts.iter().filter(|(from, _)| *from != to) {
-            let cheapest = (1..=6).map(|h| (layers[h][from.0 as usize], h as u64)).min();
+            let cheapest = (1..=max_hops).map(|h| (layers[h][from.0 as usize], h as u64)).min();
             let expected = cheapest.filter(|(cost, _)| *cost < NEVER);
             let found = ask(from.0, to, Algorithm::Strongest, 1);
             assert_eq!(found.first().map(key), expected, "{from:?} to {to:?}");
-            let fewest = (1..=6).find(|&h| layers[h][from.0 as usize] < NEVER);
+            let fewest = (1..=max_hops).find(|&h| layers[h][from.0 as usize] < NEVER);
             let short = ask(from.0, to, Algorithm::Shortest, 1);
             let expected = fewest.map(|h| (layers[h][from.0 as usize], h as u64));
             assert_eq!(short.first().map(key), expected, "{from:?} to {to:?}");
@@ -126,7 +180,7 @@ fn check(network: &Network, targets: usize, sources: usize) {
             }
         }
     }
-    assert!(with_path > targets * sources / 3, "too few of the pairs have a path at all");
+    with_path
 }
 
 #[test]
