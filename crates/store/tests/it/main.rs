@@ -55,10 +55,14 @@ impl Factory for Database {
         let old = self.path();
         self.cuts.fetch_add(1, Ordering::SeqCst);
         let new = self.path();
-        let reader = rusqlite::Connection::open(&old).unwrap();
-        reader.execute_batch("BEGIN; SELECT count(*) FROM meta").unwrap();
-        std::fs::copy(&old, &new).unwrap();
-        std::fs::copy(wal(&old), wal(&new)).unwrap();
+        let copy = move || {
+            let reader = rusqlite::Connection::open(&old).unwrap();
+            reader.execute_batch("BEGIN; SELECT count(*) FROM meta").unwrap();
+            std::fs::copy(&old, &new).unwrap();
+            std::fs::copy(wal(&old), wal(&new)).unwrap();
+        };
+        // Beside whatever the store is at.
+        tokio::task::spawn_blocking(copy).await.unwrap();
     }
 }
 

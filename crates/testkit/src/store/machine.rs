@@ -12,6 +12,16 @@
 //! | `reference` | the journal in its shortest form, and the laws in detail |
 //! | `play` | does it to both, and compares |
 //!
+//! It was tried whether it can fail. Each of these faults, put into the SQLite store by hand, was
+//! found within the operations of a usual run: an applied or a buried event stays in the journal;
+//! an effect is merged twice; a failed attempt is not counted; a due time is not on disk; an
+//! event due this very microsecond is not woken; a lease that has run out can still be settled; a
+//! leased event takes part of the capacity; what is put back or resumed loses its place; a pause is
+//! only on disk; a replayed letter stays a dead letter; a cursor goes back; the names of some
+//! events are not remembered; what waits is forgotten by a prune; another body under a used name
+//! is called a duplicate; a crash is not counted; what is given back counts as a crash; a claim that
+//! is given up takes its event along; the statements of a commit are not one transaction.
+//!
 //! A usual run is short. `RHIZ_MODEL_OPERATIONS=100000` makes it as long as one likes,
 //! `RHIZ_MODEL_SEED` lets it take another way. A sequence that fails is made shorter before it is
 //! shown.

@@ -319,7 +319,7 @@ fn drafts() -> impl Strategy<Value = Vec<Draft>> {
 /// Any operation.
 pub(super) fn op() -> BoxedStrategy<Op> {
     let flying = prop_oneof![
-        2 => drafts().prop_map(Flying::Append),
+        2 => prop::collection::vec(draft(), 1..16).prop_map(Flying::Append),
         1 => any::<u8>().prop_map(Flying::Settle),
     ];
     let crash = (prop::collection::vec(flying, 0..4), any::<u8>());

@@ -560,19 +560,32 @@ impl Play {
             };
             flights.push(Flight { appended, settled, call, answer: None, before: false });
         }
+        let spin = || (0..u32::from(delay) * 100).for_each(|_| std::hint::spin_loop());
+        let factory = Arc::clone(&self.rig.factory);
+        let mut cut = pin!(factory.cut());
+        let early = delay.is_multiple_of(2);
+        let mut over = None;
+        if early {
+            // It ends while they are at work.
+            over = turn(cut.as_mut()).await;
+            spin();
+        }
         for flight in &mut flights {
             flight.answer = turn(flight.call.as_mut()).await;
         }
-        for _ in 0..u32::from(delay) * 100 {
-            std::hint::spin_loop();
-        }
-        for flight in flights.iter_mut() {
-            if flight.answer.is_none() {
-                flight.answer = turn(flight.call.as_mut()).await;
+        if !early {
+            // It ends when some of them were answered.
+            spin();
+            for flight in flights.iter_mut() {
+                if flight.answer.is_none() {
+                    flight.answer = turn(flight.call.as_mut()).await;
+                }
+                flight.before = flight.answer == Some(true);
             }
-            flight.before = flight.answer == Some(true);
         }
-        self.rig.factory.cut().await;
+        if over.is_none() {
+            cut.await;
+        }
         for flight in &mut flights {
             if flight.answer.is_none() {
                 flight.answer = Some(flight.call.as_mut().await);
