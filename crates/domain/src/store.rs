@@ -146,6 +146,12 @@ impl Depths {
         self.claimable.iter().sum::<usize>() + self.in_hand
     }
 
+    /// Everything in the journal.
+    #[must_use]
+    pub fn all(&self) -> usize {
+        self.waiting() + self.scheduled + self.leased + self.paused
+    }
+
     /// Accept time of the oldest one that is ready, if any.
     #[must_use]
     pub fn oldest(&self) -> Option<Timestamp> {
@@ -320,8 +326,8 @@ pub enum Whereabouts {
     Waiting {
         /// The event.
         event: Arc<Event>,
-        /// When it is tried again, if it waits for that.
-        due: Option<Timestamp>,
+        /// What it waits for.
+        place: Place,
     },
     /// Applied; only its identity is remembered.
     Done {
@@ -330,6 +336,19 @@ pub enum Whereabouts {
     },
     /// Among the dead letters.
     Dead(Box<DeadLetter>),
+}
+
+/// What an event in the journal waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// For a worker.
+    Ready,
+    /// For whoever has it in hand, or under a lease.
+    Working,
+    /// For its time.
+    Scheduled(Timestamp),
+    /// For the work of its type to be resumed.
+    Paused,
 }
 
 /// An event or an input that is given up.

@@ -176,7 +176,7 @@ impl Pipeline {
         settings: Settings,
     ) -> Self {
         let depths = journal.depths();
-        let metrics = Metrics::new(settings.workers.get(), depths.waiting() + depths.scheduled);
+        let metrics = Metrics::new(settings.workers.get(), depths.all());
         let tids = tids::TidClock::new(Arc::clone(&clock), &*entropy);
         let shared = Shared {
             journal,

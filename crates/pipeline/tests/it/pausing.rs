@@ -69,6 +69,7 @@ async fn paused_work_takes_no_room() {
     let rig = rig.reopen().await.started();
     rig.ticks().await;
     assert_eq!(rig.asked_so_far(), Vec::<String>::new());
+    assert_eq!(rig.pipeline.snapshot().events_in_queue, 100);
     rig.pipeline.pause(order(false, false, true, trust()), "me").await.unwrap();
     rig.until(|b| b.pipeline.snapshot().events_processed == 100).await;
     assert_eq!(rig.asked_so_far(), (0..100).map(|n| format!("t{n}")).collect::<Vec<_>>());

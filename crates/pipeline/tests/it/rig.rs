@@ -7,7 +7,7 @@ use rhiz_domain::{
     Clock, Event, EventId, Outcome,
     clock::{ManualClock, SeededEntropy},
     payload::interpret,
-    store::{DeadFilter, DeadLetter, Store, Whereabouts},
+    store::{DeadFilter, DeadLetter, Place, Store, Whereabouts},
 };
 use rhiz_pipeline::{
     Applied, Capacity, Downstream, Enrichment, Pipeline, Processor, Settings, Submission,
@@ -209,7 +209,7 @@ impl Rig {
     /// When an event is tried again.
     pub(crate) async fn due(&self, id: &str) -> Timestamp {
         match self.find(id).await {
-            Some(Whereabouts::Waiting { due: Some(due), .. }) => due,
+            Some(Whereabouts::Waiting { place: Place::Scheduled(due), .. }) => due,
             other => panic!("{id} is not scheduled: {other:?}"),
         }
     }

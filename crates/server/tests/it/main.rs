@@ -26,5 +26,6 @@ mod privacy;
 mod rebuild;
 mod records;
 mod server;
+mod standstill;
 mod start;
 mod xrpc;

@@ -9,7 +9,7 @@ use super::careful::Alone;
 use jiff::Timestamp;
 use rhiz_domain::{
     Event, EventId, EventType, Origin, Paused, Priority,
-    store::{Depths, LEASE_STALE, Quota},
+    store::{Depths, LEASE_STALE, Place, Quota},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -276,9 +276,16 @@ impl Lanes {
         (woken, self.scheduled.keys().next().map(|(due, _)| *due))
     }
 
-    /// When a waiting event is due.
-    pub(super) fn due(&self, seq: i64) -> Option<Timestamp> {
-        self.scheduled.iter().find(|(_, e)| e.seq == seq).map(|((due, _), _)| *due)
+    /// What an event in the journal waits for.
+    pub(super) fn place(&self, seq: i64) -> Place {
+        if self.held.contains_key(&seq) {
+            return Place::Paused;
+        }
+        if let Some(((due, _), _)) = self.scheduled.iter().find(|((_, s), _)| *s == seq) {
+            return Place::Scheduled(*due);
+        }
+        let ready = |lane: &VecDeque<Entry>| lane.binary_search_by_key(&seq, |e| e.seq).is_ok();
+        if self.ready.iter().any(ready) { Place::Ready } else { Place::Working }
     }
 
     /// Whether something can be taken.

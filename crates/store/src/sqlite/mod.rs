@@ -312,8 +312,8 @@ impl Journal for SqliteStore {
         })?;
         Ok(match found {
             (Some((event, seq)), ..) => {
-                let due = self.lanes.lock().due(seq);
-                Some(Whereabouts::Waiting { event, due })
+                let place = self.lanes.lock().place(seq);
+                Some(Whereabouts::Waiting { event, place })
             }
             (None, Some(letter), _) => Some(Whereabouts::Dead(Box::new(letter))),
             (None, None, Some(at)) => Some(Whereabouts::Done { accepted_at: time(at) }),

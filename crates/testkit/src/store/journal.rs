@@ -4,7 +4,9 @@ use super::{ALL, Rig, applied, bytes, id, ids, one, ready};
 use crate::events::{at, did, identity, invalidated, profile, relationship};
 use rhiz_domain::{
     Event, EventId, Origin, Priority,
-    store::{AppendError, Claimed, Cursor, Intake, Receipt, Rejected, StoreError, Whereabouts},
+    store::{
+        AppendError, Claimed, Cursor, Intake, Place, Receipt, Rejected, StoreError, Whereabouts,
+    },
 };
 use std::{sync::Arc, time::Duration};
 
@@ -366,13 +368,13 @@ pub async fn where_an_event_is_can_be_found(mut rig: Rig) {
     drop(claim);
     for _ in 0..2 {
         match rig.store.find(&id("waiting")).await.unwrap() {
-            Some(Whereabouts::Waiting { event, due: None }) => {
+            Some(Whereabouts::Waiting { event, place: Place::Ready }) => {
                 assert_eq!((event.event_id.as_str(), event.retry_count), ("waiting", 0));
             }
             other => panic!("{other:?}"),
         }
         match rig.store.find(&id("later")).await.unwrap() {
-            Some(Whereabouts::Waiting { event, due: Some(at) }) => {
+            Some(Whereabouts::Waiting { event, place: Place::Scheduled(at) }) => {
                 assert_eq!((event.retry_count, at), (1, due));
             }
             other => panic!("{other:?}"),

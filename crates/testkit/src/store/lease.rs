@@ -3,7 +3,7 @@
 use super::{ALL, Rig, ids, settlement};
 use crate::events::{at, invalidated, relationship, verdict};
 use rhiz_domain::store::{
-    LEASE_BEAT, LEASE_STALE, Leased, Settlement, StoreError, Verdict, Whereabouts,
+    LEASE_BEAT, LEASE_STALE, Leased, Place, Settlement, StoreError, Verdict, Whereabouts,
 };
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub async fn a_leased_event_is_in_no_lane(rig: Rig) {
     drop(rest);
     assert!(matches!(
         rig.store.find(&super::id("e1")).await.unwrap(),
-        Some(Whereabouts::Waiting { due: None, .. })
+        Some(Whereabouts::Waiting { place: Place::Working, .. })
     ));
     let settled = apply(&*leased);
     assert!(leased.settle(settled.clone()).await.unwrap() > 0);

@@ -4,7 +4,7 @@ use super::{ALL, Rig, applied, ids};
 use crate::events::{at, identity, invalidated, profile};
 use rhiz_domain::{
     EventType, EventTypes, Pause, Paused,
-    store::{Settlement, Verdict},
+    store::{Place, Settlement, Verdict, Whereabouts},
 };
 
 const A: &str = "did:plc:a";
@@ -30,6 +30,8 @@ pub async fn what_is_paused_waits_and_the_rest_goes_on(rig: Rig) {
     drop(claim);
     rig.work().await;
     assert!(rig.store.claim(ALL).await.unwrap().is_none());
+    let found = rig.store.find(&super::id("t1")).await.unwrap();
+    assert!(matches!(found, Some(Whereabouts::Waiting { place: Place::Paused, .. })));
     assert_eq!((rig.depths().bytes, rig.depths().paused), (0, 3), "no part of the capacity");
 
     rig.store.pause(order(false, TRUST), "me").await.unwrap();

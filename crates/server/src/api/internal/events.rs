@@ -12,7 +12,7 @@ use axum::{
 };
 use rhiz_domain::{
     Did, EventId, EventType, Invalid, Priority,
-    store::{Receipt, Whereabouts},
+    store::{Place, Receipt, Whereabouts},
 };
 use rhiz_pipeline::Submission;
 use serde::Deserialize;
@@ -132,15 +132,27 @@ pub(super) async fn find(
         })));
     }
     Ok(Json(match app.node.store.find(&id).await? {
-        Some(Whereabouts::Waiting { event, due }) => json!({
+        Some(Whereabouts::Waiting { event, place }) => json!({
             "event_id": id,
-            "state": "waiting",
+            "state": match place {
+                Place::Working => "working",
+                Place::Ready | Place::Scheduled(_) | Place::Paused => "waiting",
+            },
+            "waits_for": match place {
+                Place::Ready => "a worker",
+                Place::Working => "its processor",
+                Place::Scheduled(_) => "a retry",
+                Place::Paused => "the work of its type to be resumed",
+            },
             "event_type": event.event_type,
             "did": event.did,
             "priority": event.priority as u8,
             "timestamp": event.timestamp,
             "retry_count": event.retry_count,
-            "due": due,
+            "due": match place {
+                Place::Scheduled(due) => Some(due),
+                Place::Ready | Place::Working | Place::Paused => None,
+            },
             "stages": event.stages,
         }),
         Some(Whereabouts::Done { accepted_at }) => json!({
