@@ -3,7 +3,7 @@
 use super::{
     super::{ALL, Factory, Rig, settlement},
     op::{Batch, COUNTED, Call, Fate, Flying, Item, Op, Settling, Source, Which},
-    reference::{Letter, Place, Reference},
+    reference::{Letter, Reference},
 };
 use crate::{
     events::{Draft, did, verdict},
@@ -784,9 +784,9 @@ impl Play {
         let known = waiting.iter().any(|(_, known)| *known);
         let right = match &found {
             // One id can be that of several: a caller's, a source's, lines of files.
-            Some(Whereabouts::Waiting { event, due }) => waiting.iter().any(|(row, _)| {
-                let waits = row.place == Place::Scheduled;
-                *due == row.due.filter(|_| waits) && same_event(event, &row.event).is_ok()
+            Some(Whereabouts::Waiting { event, place }) => waiting.iter().any(|(row, _)| {
+                self.reference.waits_for(row) == Some(*place)
+                    && same_event(event, &row.event).is_ok()
             }),
             Some(Whereabouts::Dead(found)) => !known && letter.is_some_and(|l| l.is(found)),
             Some(Whereabouts::Done { accepted_at }) => {

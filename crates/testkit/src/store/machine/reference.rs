@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use rhiz_domain::{
     Did, Event, EventId, EventType, Origin, Pause, Paused, Priority, Stage,
     store::{
-        Cursor, DeadLetter, Depths, LEASE_STALE, Moved, Quota, Receipt, Rejected, Settlement,
+        self, Cursor, DeadLetter, Depths, LEASE_STALE, Moved, Quota, Receipt, Rejected, Settlement,
         Verdict,
     },
 };
@@ -389,6 +389,18 @@ impl Reference {
             self.floors.insert(draft.did.clone(), *time);
             self.dead.retain(|letter| letter.did.as_ref() != Some(&draft.did));
             self.overflow.remove(draft.did.as_str());
+        }
+    }
+
+    /// What a row is said to wait for.
+    pub(super) fn waits_for(&self, row: &Row) -> Option<store::Place> {
+        match row.place {
+            Place::Ready if self.paused.work.contains(row.event.event_type) => {
+                Some(store::Place::Paused)
+            }
+            Place::Ready => Some(store::Place::Ready),
+            Place::Scheduled => row.due.map(store::Place::Scheduled),
+            Place::Claimed(_) | Place::Leased(_) => Some(store::Place::Working),
         }
     }
 
