@@ -1,8 +1,10 @@
 //! A client that costs little: the server is what is measured, and they share two cores.
 
+use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    time::Duration,
 };
 
 /// The key that benchmarks use.
@@ -34,10 +36,14 @@ impl Client {
 
     /// A number in a JSON answer.
     pub(crate) fn number(&mut self, path: &str, name: &str) -> u64 {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: b\r\nX-Internal-Key: {KEY}\r\n\r\n");
+        self.json(path)[name].as_u64().expect("a number")
+    }
+
+    /// A JSON answer.
+    pub(crate) fn json(&mut self, path: &str) -> Value {
+        let request = get(path);
         assert_eq!(self.send(&request), 200);
-        let value: serde_json::Value = serde_json::from_slice(&self.body).expect("JSON");
-        value[name].as_u64().expect("a number")
+        serde_json::from_slice(&self.body).expect("JSON")
     }
 
     /// Gets something; its bytes.
@@ -67,5 +73,47 @@ impl Client {
         self.body.resize(length, 0);
         self.stream.read_exact(&mut self.body).expect("the server answers");
         status
+    }
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: b\r\nX-Internal-Key: {KEY}\r\n\r\n")
+}
+
+/// A connection on which the server sends events.
+pub(crate) struct Listener {
+    stream: BufReader<TcpStream>,
+}
+
+impl Listener {
+    /// Connects, and waits until the server listens to what it will tell.
+    pub(crate) fn new(address: &str, path: &str) -> Self {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        let mut stream = BufReader::new(stream);
+        stream.get_mut().write_all(get(path).as_bytes()).expect("the server reads");
+        let mut line = String::new();
+        stream.read_line(&mut line).expect("the server answers");
+        assert!(line.contains(" 200 "), "{path}: {line}");
+        Self { stream }
+    }
+
+    /// The data of the next event; `None` after so long a silence, or at the end.
+    pub(crate) fn next(&mut self, patience: Duration) -> Option<Value> {
+        if patience.is_zero() {
+            return None;
+        }
+        self.stream.get_mut().set_read_timeout(Some(patience)).expect("a socket option");
+        let mut line = String::new();
+        loop {
+            line.clear();
+            // Anything but data is part of how it is sent: headers, sizes of chunks, names.
+            match self.stream.read_line(&mut line) {
+                Ok(n) if n > 0 => {}
+                _ => return None,
+            }
+            if let Some(data) = line.strip_prefix("data: ") {
+                return serde_json::from_str(data).ok();
+            }
+        }
     }
 }

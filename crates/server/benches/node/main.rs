@@ -1,4 +1,5 @@
-//! The whole node, measured from outside: `cargo bench -p rhiz --bench node [import|post|paths|answers|start]`
+//! The whole node, measured from outside:
+//! `cargo bench -p rhiz --bench node -- [import|steady|post|paths|answers|start]`
 //!
 //! Starts the built binary in temporary directories; sends only to loopback; stops by itself.
 //! Needs the Bitcoin OTC ratings (`RHIZ_SHARED_DATA`, or `../shared/data` beside the workspace) for
@@ -11,6 +12,8 @@ mod answers;
 mod client;
 mod events;
 mod node;
+mod peer;
+mod steady;
 
 use client::Client;
 use node::Node;
@@ -28,10 +31,18 @@ const RUNS: usize = 3;
 
 fn main() {
     let only: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    match only.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["peer-events", file, n] => return peer::write(file, n),
+        ["peer", file, n, mode] => return peer::measure(file, n, mode),
+        _ => {}
+    }
     let wanted = |name: &str| only.is_empty() || only.iter().any(|o| o == name);
     println!("| what | result |\n|---|---|");
     if wanted("import") {
         import();
+    }
+    if wanted("steady") {
+        steady_feed();
     }
     if wanted("post") {
         post();
@@ -88,6 +99,36 @@ fn import() {
             &format!("{rate:.0} events/s"),
         );
     }
+}
+
+/// 1,000 events a second over HTTP, for ten seconds.
+fn steady_feed() {
+    const RATE: usize = 1000;
+    const EVENTS: usize = 10 * RATE;
+    let runs: Vec<steady::Steady> = (0..RUNS)
+        .map(|run| {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let posts = events::posts(EVENTS, 20_000, run as u64 + 1);
+            steady::feed(dir.path(), &posts, RATE)
+        })
+        .collect();
+    let of = |value: &dyn Fn(&steady::Steady) -> f64| median(runs.iter().map(value).collect());
+    let lost = runs.iter().map(|run| EVENTS - run.latencies.len()).max().unwrap_or(0);
+    row(
+        "a steady 1,000 events/s by `POST /internal/events`, for 10 s: from accept to applied, as \
+         the server counts it",
+        &format!("mean {:.1} ms, p99 {:.1} ms", of(&|r| r.server.0), of(&|r| r.server.1)),
+    );
+    row(
+        "the same, from when the event was due to when a listener knows that it is applied",
+        &format!(
+            "mean {:.1} ms, p50 {:.1} ms, p99 {:.1} ms; applied {:.0} events/s; not heard of: {lost}",
+            of(&|r| r.mean()),
+            of(&|r| quantile(&r.latencies, 0.5)),
+            of(&|r| quantile(&r.latencies, 0.99)),
+            of(&|r| r.latencies.len() as f64 / r.took.as_secs_f64()),
+        ),
+    );
 }
 
 /// `POST /internal/events` and `/batch`.
