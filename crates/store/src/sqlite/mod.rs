@@ -11,10 +11,12 @@
 //! | `merge` | what an effect does to the rows |
 //! | `writer` | the thread and its group commits |
 //! | `rebuild` | what follows from the records, made anew |
+//! | `checkpoint` | the WAL, back into the database |
 //! | `index`, `facts`, `dead` | answers |
 
 mod append;
 mod careful;
+mod checkpoint;
 mod damage;
 mod dead;
 mod facts;

@@ -14,10 +14,6 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// 64 MiB of pages: the hot part of an index of a million records.
 const CACHE_KIB: i64 = 64 * 1024;
 
-/// Pages in the WAL before a commit copies them back: 32 MiB, so that a busy page is copied once
-/// for many commits.
-const CHECKPOINT_PAGES: i64 = 8192;
-
 /// Opens the one connection that writes, and brings the schema up to date.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
@@ -47,7 +43,6 @@ fn configure(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(())
@@ -72,6 +67,15 @@ fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
 /// The version of the schema in the file; 0 for an empty one.
 fn version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Opens a connection that only copies the WAL back. It waits for nobody.
+pub(super) fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(std::time::Duration::ZERO)?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    Ok(conn)
 }
 
 /// Opens a connection that only reads.

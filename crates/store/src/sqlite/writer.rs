@@ -8,7 +8,10 @@
 //! One that panics fails in the same way: its transaction is rolled back, and the thread lives on.
 //! When another process holds the lock, all of the group fail at once: nobody waits for it twice.
 
-use super::names::Names;
+use super::{
+    checkpoint::{self, Checkpoints},
+    names::Names,
+};
 use crate::error::{from_sqlite, is_locked};
 use parking_lot::Mutex;
 use rhiz_domain::{Change, ChangeSet, Clock, store::StoreError};
@@ -58,7 +61,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread. What changes comes out of `feed` in the order of commits.
     pub(super) fn start(
-        conn: Connection,
+        mut conn: Connection,
         clock: Arc<dyn Clock>,
         feed: mpsc::Sender<ChangeSet>,
     ) -> Result<Self, StoreError> {
@@ -70,8 +73,10 @@ impl Writer {
         let last_change = Arc::new(AtomicU64::new(last));
         let failing = Arc::new(AtomicBool::new(false));
         let (jobs, queue) = mpsc::channel::<Box<dyn Job>>();
+        let checkpoints = Checkpoints::start(&mut conn, checkpoint::EVERY)?;
         let mut thread = Thread {
             conn,
+            checkpoints: Some(checkpoints),
             clock,
             feed,
             names: Names::default(),
@@ -123,6 +128,8 @@ impl Writer {
 
 struct Thread {
     conn: Connection,
+    /// `None` when the thread is ending.
+    checkpoints: Option<Checkpoints>,
     clock: Arc<dyn Clock>,
     feed: mpsc::Sender<ChangeSet>,
     names: Names,
@@ -142,7 +149,12 @@ impl Thread {
                 group.push(job);
             }
             self.write(group);
+            if let Some(checkpoints) = &mut self.checkpoints {
+                checkpoints.after_commits(&self.conn);
+            }
         }
+        // Its connection is closed first.
+        self.checkpoints = None;
         // Leaves one file behind instead of three; what fails here is done at the next start.
         let _ = self.conn.pragma_update(None, "wal_checkpoint", "TRUNCATE");
     }
@@ -288,7 +300,7 @@ mod tests {
         let conn = open_writer(&dir.path().join("rhiz.db")).unwrap();
         let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
         let (names, last_change, failing) = Default::default();
-        (dir, Thread { conn, clock, feed, names, last_change, failing })
+        (dir, Thread { conn, checkpoints: None, clock, feed, names, last_change, failing })
     }
 
     fn naming(
