@@ -16,6 +16,7 @@ pub mod invalid;
 pub mod outcome;
 pub mod pause;
 pub mod payload;
+pub mod rebuild;
 pub mod records;
 pub mod retry;
 pub mod store;

@@ -8,8 +8,14 @@
 //!
 //! The chain has no loop: records and refusals → standing → backing → trust → network.
 
+mod shares;
+mod tally;
+
+pub(crate) use shares::{StandingShare, TrustShare};
+pub(crate) use tally::{Tally, Totals};
+
 use crate::facts::{Facts, NONE};
-use crate::formula::{self, RECENT_DAYS, Sum, Trust};
+use crate::formula::{self, Sum, Trust};
 use rhiz_domain::fact::{AttestationKind, Day};
 use std::collections::HashMap;
 
@@ -20,95 +26,6 @@ pub(crate) struct Backing {
     pub(crate) score: f64,
     pub(crate) verifiers: u32,
     pub(crate) voices: u32,
-}
-
-/// The sums behind one entity's scores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Tally {
-    /// Σ s·d over counterparts received from.
-    pub(crate) received_strength: Sum,
-    /// Σ q and Σ q·t of N₁.
-    pub(crate) weight: Sum,
-    pub(crate) weighted_trust: Sum,
-    /// Counterparts received from.
-    pub(crate) received: u32,
-    pub(crate) recent: u32,
-    /// Counterparts stated by it.
-    pub(crate) stated: u32,
-    pub(crate) mutual: u32,
-    /// Counterparts with a counted record.
-    pub(crate) counterparts: u32,
-    /// Counterparts received from with a verified record.
-    pub(crate) verified: u32,
-    pub(crate) records: u32,
-    pub(crate) verified_records: u32,
-    /// Counted records with an interaction in the last 30 days.
-    pub(crate) interactions: u32,
-}
-
-impl Tally {
-    /// All of it, for hashing.
-    pub(crate) fn fields(&self) -> impl std::hash::Hash {
-        (
-            [self.received_strength, self.weight, self.weighted_trust],
-            [self.received, self.recent, self.stated, self.mutual, self.counterparts],
-            [self.verified, self.records, self.verified_records, self.interactions],
-        )
-    }
-
-    pub(crate) fn reputation(&self) -> f64 {
-        formula::shrunk(self.received_strength.value(), self.received)
-    }
-
-    pub(crate) fn reciprocity(&self) -> f64 {
-        formula::shrunk(f64::from(self.mutual), self.stated)
-    }
-
-    pub(crate) fn consistency(&self) -> f64 {
-        formula::consistency(self.recent, self.received)
-    }
-
-    pub(crate) fn standing(&self) -> f64 {
-        formula::standing(self.reputation(), self.reciprocity(), self.consistency())
-    }
-
-    pub(crate) fn verification_ratio(&self) -> f64 {
-        if self.received == 0 { 0.0 } else { f64::from(self.verified) / f64::from(self.received) }
-    }
-
-    pub(crate) fn direct(&self) -> f64 {
-        let [a, b, c, d] = formula::DIRECT_WEIGHTS;
-        a * self.reputation()
-            + b * self.reciprocity()
-            + c * self.consistency()
-            + d * self.verification_ratio()
-    }
-
-    /// N₁.
-    pub(crate) fn network_1(&self) -> f64 {
-        let q = self.weight.value();
-        if q > 0.0 { self.weighted_trust.value() / q } else { 0.0 }
-    }
-}
-
-/// What one pair adds to one side's standing.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct StandingShare {
-    /// The largest s·d received, if anything was.
-    pub(crate) received: Option<f64>,
-    pub(crate) recent: bool,
-    pub(crate) stated: bool,
-    pub(crate) mutual: bool,
-}
-
-/// What one pair adds to one side's other scores.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct TrustShare {
-    /// The received record that speaks for the counterpart, with its q and t.
-    pub(crate) voice: Option<(u32, f64, Trust)>,
-    pub(crate) records: u32,
-    pub(crate) verified_records: u32,
-    pub(crate) interactions: u32,
 }
 
 #[derive(Debug, Default)]
@@ -124,24 +41,9 @@ pub(crate) struct Derived {
     pub(crate) totals: Totals,
 }
 
-/// Numbers of the whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Totals {
-    /// Counted records.
-    pub(crate) relationships: usize,
-    /// Counted records of mutual pairs.
-    pub(crate) mutual: usize,
-    /// Entities with a verified record received.
-    pub(crate) verified_entities: usize,
-}
-
 /// Threads for what is worked out for everyone at once. More do not help: memory is the limit.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get().min(4))
-}
-
-fn recent(last: Option<Day>, as_of: Day) -> bool {
-    last.is_some_and(|day| formula::days_between(day, as_of) < RECENT_DAYS)
 }
 
 impl Derived {
@@ -256,50 +158,6 @@ impl Derived {
         self.tally(id).standing()
     }
 
-    pub(crate) fn standing_share(&self, facts: &Facts, pair: u32, x: u32) -> StandingShare {
-        let mut share = StandingShare::default();
-        for slot in facts.counted_of(pair) {
-            let r = facts.record(slot);
-            if r.received_by(x) {
-                let sd = f64::from(r.strength) / 100.0
-                    * formula::freshness(r.last_interaction(), self.day);
-                share.received = Some(share.received.map_or(sd, |best| best.max(sd)));
-                share.recent |= recent(r.last_interaction(), self.day);
-            }
-            share.stated |= r.stated_by(x);
-        }
-        share.mutual = share.stated && facts.pairs[pair as usize].mutual;
-        share
-    }
-
-    pub(crate) fn trust_share(&self, facts: &Facts, pair: u32, x: u32) -> TrustShare {
-        let mut share = TrustShare::default();
-        let mut voice: Option<(u32, Trust, u8)> = None;
-        for slot in facts.counted_of(pair) {
-            let r = facts.record(slot);
-            share.records += 1;
-            share.interactions += u32::from(recent(r.last_interaction(), self.day));
-            if !r.received_by(x) {
-                continue;
-            }
-            share.verified_records += u32::from(self.verified(slot));
-            if r.strength >= formula::NETWORK_STRENGTH {
-                let mine = (self.trust[slot as usize], r.strength);
-                let better = voice.is_none_or(|(best, trust, strength)| {
-                    match mine.cmp(&(trust, strength)) {
-                        std::cmp::Ordering::Equal => facts.compare_uris(slot, best).is_lt(),
-                        order => order.is_gt(),
-                    }
-                });
-                if better {
-                    voice = Some((slot, mine.0, mine.1));
-                }
-            }
-        }
-        share.voice = voice.map(|(slot, trust, _)| (slot, self.voice_weight(slot), trust));
-        share
-    }
-
     /// What acquaintances attest of a record, as last worked out.
     pub(crate) fn backing_of(&self, slot: u32) -> Option<&Backing> {
         let bits = self.backed.get(slot as usize / 64)?;
@@ -329,134 +187,6 @@ impl Derived {
     /// It has an acquainted attester, and enough backing.
     pub(crate) fn verified(&self, slot: u32) -> bool {
         self.backing_of(slot).is_some_and(|b| b.score >= formula::VERIFIED_BACKING)
-    }
-
-    fn enter_standing_of(
-        &self,
-        facts: &Facts,
-        pair: u32,
-        x: u32,
-        tally: &mut Tally,
-        _: &mut Totals,
-    ) {
-        let share = self.standing_share(facts, pair, x);
-        if let Some(sd) = share.received {
-            tally.received += 1;
-            tally.received_strength += Sum::of(sd);
-        }
-        tally.recent += u32::from(share.recent);
-        tally.stated += u32::from(share.stated);
-        tally.mutual += u32::from(share.mutual);
-    }
-
-    fn withdraw_standing_of(&self, facts: &Facts, pair: u32, x: u32, tally: &mut Tally) {
-        let share = self.standing_share(facts, pair, x);
-        if let Some(sd) = share.received {
-            tally.received -= 1;
-            tally.received_strength -= Sum::of(sd);
-        }
-        tally.recent -= u32::from(share.recent);
-        tally.stated -= u32::from(share.stated);
-        tally.mutual -= u32::from(share.mutual);
-    }
-
-    fn enter_trust_of(
-        &self,
-        facts: &Facts,
-        pair: u32,
-        x: u32,
-        tally: &mut Tally,
-        totals: &mut Totals,
-    ) {
-        let share = self.trust_share(facts, pair, x);
-        if let Some((_, q, t)) = share.voice {
-            tally.weight += Sum::of(q);
-            tally.weighted_trust += Sum::of(q * t.value());
-        }
-        tally.counterparts += u32::from(share.records > 0);
-        tally.verified += u32::from(share.verified_records > 0);
-        tally.records += share.records;
-        let first = tally.verified_records == 0 && share.verified_records > 0;
-        tally.verified_records += share.verified_records;
-        tally.interactions += share.interactions;
-        totals.verified_entities += usize::from(first);
-        let p = &facts.pairs[pair as usize];
-        if x == p.lo {
-            let records = share.records as usize;
-            totals.relationships += records;
-            totals.mutual += if p.mutual { records } else { 0 };
-        }
-    }
-
-    fn withdraw_trust_of(
-        &self,
-        facts: &Facts,
-        pair: u32,
-        x: u32,
-        tally: &mut Tally,
-        totals: &mut Totals,
-    ) {
-        let share = self.trust_share(facts, pair, x);
-        if let Some((_, q, t)) = share.voice {
-            tally.weight -= Sum::of(q);
-            tally.weighted_trust -= Sum::of(q * t.value());
-        }
-        tally.counterparts -= u32::from(share.records > 0);
-        tally.verified -= u32::from(share.verified_records > 0);
-        tally.records -= share.records;
-        tally.verified_records -= share.verified_records;
-        let last = tally.verified_records == 0 && share.verified_records > 0;
-        tally.interactions -= share.interactions;
-        totals.verified_entities -= usize::from(last);
-        let p = &facts.pairs[pair as usize];
-        if x == p.lo {
-            let records = share.records as usize;
-            totals.relationships -= records;
-            totals.mutual -= if p.mutual { records } else { 0 };
-        }
-    }
-
-    /// Does something with the tally of each side of a pair.
-    fn both(
-        &mut self,
-        facts: &Facts,
-        pair: u32,
-        change: impl Fn(&Self, u32, &mut Tally, &mut Totals),
-    ) {
-        let p = &facts.pairs[pair as usize];
-        for x in [p.lo, p.hi] {
-            let (mut tally, mut totals) = (self.tally(x), self.totals);
-            change(self, x, &mut tally, &mut totals);
-            if self.tallies.len() <= x as usize {
-                self.tallies.resize(x as usize + 1, Tally::default());
-            }
-            self.tallies[x as usize] = tally;
-            self.totals = totals;
-        }
-    }
-
-    pub(crate) fn enter_standing(&mut self, facts: &Facts, pair: u32) {
-        self.both(facts, pair, |this, x, tally, totals| {
-            this.enter_standing_of(facts, pair, x, tally, totals);
-        });
-    }
-
-    pub(crate) fn withdraw_standing(&mut self, facts: &Facts, pair: u32) {
-        self.both(facts, pair, |this, x, tally, _| {
-            this.withdraw_standing_of(facts, pair, x, tally);
-        });
-    }
-
-    pub(crate) fn enter_trust(&mut self, facts: &Facts, pair: u32) {
-        self.both(facts, pair, |this, x, tally, totals| {
-            this.enter_trust_of(facts, pair, x, tally, totals);
-        });
-    }
-
-    pub(crate) fn withdraw_trust(&mut self, facts: &Facts, pair: u32) {
-        self.both(facts, pair, |this, x, tally, totals| {
-            this.withdraw_trust_of(facts, pair, x, tally, totals);
-        });
     }
 
     /// Works out backing and trust of one record. The standings have to be right already.
