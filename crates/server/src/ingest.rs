@@ -22,7 +22,7 @@ pub fn start(node: &Node, stop: watch::Receiver<bool>) -> Option<watch::Receiver
     if firehose.kind == SourceKind::Firehose || firehose.verify {
         tracing::warn!(
             "verified sources are not built in yet: records are read from a Jetstream and marked \
-             verified_source: false"
+             verified_source: false (handles are verified)"
         );
     }
     if firehose.kind == SourceKind::Firehose {

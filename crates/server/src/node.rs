@@ -133,6 +133,11 @@ impl Node {
         let cache = cache(&config, &clock, &entropy)?;
         let identities = Identities::new(&config.network, cache.clone(), Arc::clone(&clock))
             .map_err(|e| Failure::Config(e.to_string()))?;
+        let identities = Arc::new(identities);
+        let verifier = config.firehose.verify.then(|| processors::Verifier {
+            identities: Arc::clone(&identities),
+            graph: Arc::clone(&graph),
+        });
         let changes =
             store.changes().ok_or_else(|| Failure::failed("the store was opened twice"))?;
         let replica = Arc::new(
@@ -141,7 +146,7 @@ impl Node {
         );
         let pipeline = Pipeline::new(
             Arc::clone(&store) as _,
-            processors::all(),
+            processors::all(verifier),
             Arc::clone(&replica) as _,
             Arc::clone(&clock),
             Arc::clone(&entropy),
@@ -154,7 +159,7 @@ impl Node {
             store,
             graph,
             cache,
-            identities: Arc::new(identities),
+            identities,
             pipeline,
             replica,
             _lock: Arc::new(lock),

@@ -3,9 +3,9 @@
 use crate::{
     http::Client,
     people::{did, knows, tell},
-    server::{Data, Server},
+    server::{Data, Server, wait_until},
 };
-use rhiz_testkit::atproto::Peer;
+use rhiz_testkit::{atproto::Peer, relay::Relay};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 
@@ -144,4 +144,95 @@ fn a_directory_that_is_away_is_said_to_be_and_nothing_is_kept_of_it() {
     // The rest of the server is as well as ever.
     tell(&server, &[knows("ann", "ben", 80)]);
     client.get(&format!("/api/v1/entities/{}", did("ann"))).expect(200);
+}
+
+/// A message of a Jetstream about somebody's identity, which claims a handle.
+fn message(n: i64, who: &str, handle: &str) -> String {
+    let micros = 1_767_225_600_000_000 + n * 1_000_000;
+    let time = jiff::Timestamp::from_microsecond(micros).unwrap();
+    json!({
+        "did": who, "time_us": micros, "kind": "identity",
+        "identity": {"did": who, "handle": handle, "seq": n, "time": time.to_string()},
+    })
+    .to_string()
+}
+
+/// What a stream claims of a handle is nobody's word: it is looked up, both ways; and whoever is
+/// nobody here is not asked about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handle_that_a_stream_claims_is_verified_under_a_lease() {
+    let peer = Peer::start().await;
+    let relay = Relay::start([]).await.unwrap();
+    let url = relay.url();
+    let server = Data::new().serve_with(&[
+        ("ENABLE_FIREHOSE_INGEST", "true"),
+        ("ATPROTO_FIREHOSE_URL", url.as_str()),
+        ("ATPROTO_PLC_URL", peer.plc_url()),
+        ("ATPROTO_PDS_URL", peer.pds_url()),
+        ("ALLOW_PRIVATE_ADDRESSES", "true"),
+    ]);
+    let (client, keyed) = (server.anybody(), server.keyed());
+    let alice = peer.create_account("alice").await;
+    let nobody = peer.create_account("nobody").await;
+    let mut states = knows("ann", "ben", 80);
+    states["payload"]["record"]["participants"][1] = alice.did.as_str().into();
+    tell(&server, &[states, told(&did("ann"), "ann.example.com", "2025-12-31T00:00:00Z")]);
+
+    relay.push(message(1, &alice.did, "someone.else.test"));
+    relay.push(message(2, &nobody.did, "nobody.test"));
+    relay.push(message(3, &did("ann"), "liar.example.com"));
+    let handle =
+        |who: &str| client.get(&format!("/api/v1/entities/{who}")).expect(200)["handle"].clone();
+    wait_until("alice's handle is known", || handle(&alice.did) == "alice.test");
+    let by_handle = client.get("/api/v1/entities/by-handle/alice.test").expect(200);
+    assert_eq!(by_handle["did"], alice.did.as_str());
+    client.get("/api/v1/entities/by-handle/someone.else.test").expect(404);
+    // There is no such DID as ann's, so the handle that an operator gave her is gone, too.
+    wait_until("ann has no handle", || handle(&did("ann")).is_null());
+    server.settled();
+    let metrics = keyed.get("/internal/events/metrics").expect(200);
+    assert_eq!(metrics["stages"]["enrichment"]["count"], 2, "{metrics}");
+    assert_eq!(metrics["leased"], 0);
+
+    // Changed at its home: the next event tells.
+    peer.update_handle(&alice, "queen.test").await;
+    relay.push(message(4, &alice.did, "queen.test"));
+    wait_until("alice has another one", || handle(&alice.did) == "queen.test");
+}
+
+/// What cannot be asked now is asked again; meanwhile it holds up nobody, and nothing is changed.
+#[test]
+fn a_directory_that_is_away_holds_up_no_other_event() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let relay = runtime.block_on(Relay::start([])).unwrap();
+    let url = relay.url();
+    let server = Data::new().serve_with(&[
+        ("ENABLE_FIREHOSE_INGEST", "true"),
+        ("ATPROTO_FIREHOSE_URL", url.as_str()),
+        ("ATPROTO_PLC_URL", &address),
+    ]);
+    let who = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa";
+    let mut states = knows("ann", "ben", 80);
+    states["payload"]["record"]["participants"][1] = who.into();
+    tell(&server, &[states, told(who, "known.example.com", "2025-12-31T00:00:00Z")]);
+    relay.push(message(1, who, "claimed.example.com"));
+    let keyed = server.keyed();
+    wait_until("it waits for a retry", || {
+        keyed.get("/internal/events/metrics").expect(200)["events_retried"] != 0
+    });
+    tell_now(&keyed, &[knows("cid", "dan", 80)]);
+    let entity = server.anybody().get(&format!("/api/v1/entities/{who}")).expect(200);
+    assert_eq!(entity["handle"], "known.example.com", "nothing is changed by not knowing");
+}
+
+/// Tells, and waits for these alone.
+fn tell_now(keyed: &Client, events: &[Value]) {
+    for event in events {
+        let id = keyed.post("/internal/events", event).expect(202)["event_id"].clone();
+        let path = format!("/internal/events/{}", id.as_str().unwrap());
+        wait_until("it is done", || keyed.get(&path).expect(200)["state"] == "done");
+    }
 }
