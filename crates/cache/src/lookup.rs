@@ -75,7 +75,9 @@ impl Inner {
         None
     }
 
-    /// Counts the miss, and removes what was there but may not be shown.
+    /// Counts the miss, and removes what was there but cannot be shown. What is hidden or past its
+    /// time stays in its place, where the value computed next takes over how often it was asked
+    /// for; if none is computed, the reclaimer takes it.
     #[cold]
     fn missed_in_memory(
         &self,
@@ -91,7 +93,9 @@ impl Inner {
             }
         };
         if let Some((fault, value, back)) = refused {
-            memory.remove_same(key, &value);
+            if fault == Count::BadValues || back.is_some() {
+                memory.remove_same(key, &value);
+            }
             count(Scope::Memory, fault);
             count(Scope::Overall, fault);
             if let Some(back) = back {

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Counters are spread over this many cache lines, so that threads seldom meet.
 const STRIPES: usize = 8;
+/// Pairs of counters in 128 bytes.
+const APART: usize = 8;
 /// Every n-th lookup in the memory tier is timed: reading the clock twice costs more than a hit.
 const SAMPLE: u32 = 64;
 /// Buckets of a latency histogram: bucket `i` holds `2^i..2^(i+1)` ns.
@@ -69,6 +71,8 @@ pub(crate) struct Statistics {
     /// Hits of the memory tier, `(shard, namespace)`: values and "none" answers. Each is written
     /// only under the lock of its shard, by a plain addition.
     alone: Vec<[AtomicU64; 2]>,
+    /// From one shard's to the next's: their lines of the processor's cache are apart.
+    alone_stride: usize,
     /// Of the memory tier, by namespace.
     gauges: Vec<Gauges>,
     latency: [Histogram; 3],
@@ -98,14 +102,15 @@ impl Statistics {
         let mut names = namespaces.to_vec();
         names.push("other".to_owned());
         let mut alone = Vec::new();
-        alone.resize_with(shards * names.len(), Default::default);
+        let alone_stride = names.len().next_multiple_of(APART) + APART;
+        alone.resize_with(shards * alone_stride, Default::default);
         let mut counters = Vec::new();
         counters.resize_with(3 * names.len() * STRIPES, Stripe::default);
         let mut gauges = Vec::new();
         gauges.resize_with(names.len(), Gauges::default);
         let latency =
             std::array::from_fn(|_| Histogram(std::array::from_fn(|_| AtomicU64::new(0))));
-        Self { names, counters, alone, gauges, latency }
+        Self { names, counters, alone, alone_stride, gauges, latency }
     }
 
     /// The number of the namespace a key belongs to.
@@ -134,7 +139,7 @@ impl Statistics {
     #[inline]
     pub(crate) fn hit_alone(&self, shard: usize, namespace: u16, none: bool) {
         let count =
-            &self.alone[shard * self.names.len() + usize::from(namespace)][usize::from(none)];
+            &self.alone[shard * self.alone_stride + usize::from(namespace)][usize::from(none)];
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
@@ -177,7 +182,7 @@ impl Statistics {
                 return 0;
             }
             let of_namespace =
-                self.alone.iter().skip(usize::from(namespace)).step_by(self.names.len());
+                self.alone.iter().skip(usize::from(namespace)).step_by(self.alone_stride);
             let hits: u64 = of_namespace.map(|hits| hits[none].load(Ordering::Relaxed)).sum();
             hits.saturating_sub(sum(back))
         };

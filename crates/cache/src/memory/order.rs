@@ -1,8 +1,8 @@
 //! Which values stay when room is short.
 //!
 //! A variant of W-TinyLFU chosen by measurement (docs/decisions/0004-memory-cache.md). New values
-//! enter a *window* in order of use. What leaves the window competes with the value of the main
-//! part that was used longest ago: the one asked for more often lately stays. The main part is
+//! enter a *window* in order of use. What leaves the window competes with the least used of those
+//! of the main part that were used longest ago: the one asked for more often lately stays. The main part is
 //! segmented: *probation*, and after a use there *protected*. A value turned away leaves its hash
 //! as a *ghost*; if it comes back while the ghost is there, the window was too short for it, and
 //! it enters the main part at once. How large the window is, is chosen by [`super::trials`].
@@ -23,6 +23,9 @@ const GHOSTS: f64 = 0.33;
 const SAMPLE: u64 = 40;
 /// Highest count of a node.
 const MOST_USES: u8 = 60;
+/// Among so many of probation's oldest the least used is the one to compete or leave: a single
+/// one would too often be a frequent value that happens not to have been asked for lately.
+const COMPARED: usize = 8;
 /// Marks taken back for one victim: some 5 µs under the shard's lock.
 const SECOND_CHANCES: usize = 128;
 
@@ -141,8 +144,13 @@ impl<T> Order<T> {
             node.uses = node.uses_in(era);
             node.era = era;
         }
-        node.uses += u8::from(node.uses < MOST_USES);
-        node.used = true;
+        // What would not change is not written: another core may have the line.
+        if node.uses < MOST_USES {
+            node.uses += 1;
+        }
+        if !node.used {
+            node.used = true;
+        }
     }
 
     /// It was asked for and is not here.
@@ -224,7 +232,8 @@ impl<T> Order<T> {
         self.catch_up(window, share(room - window.min(room), PROTECTED));
         let main = match (self.list(Queue::Probation).oldest, self.list(Queue::Protected).oldest) {
             (NIL, NIL) => None,
-            (NIL, i) | (i, _) => Some(i),
+            (NIL, i) => Some(i),
+            (i, _) => Some(self.least_used_from(i)),
         };
         let candidate = Some(self.list(Queue::Window).oldest).filter(|i| *i != NIL);
         match (candidate, main) {
@@ -267,6 +276,23 @@ impl<T> Order<T> {
             }
             self.move_to(oldest, Queue::Protected);
         }
+    }
+
+    /// The least used of an oldest value and those next to it, those used lately apart.
+    fn least_used_from(&self, oldest: u32) -> u32 {
+        let (mut least, mut i) = (oldest, oldest);
+        for _ in 1..COMPARED {
+            i = self.nodes[i as usize].newer;
+            if i == NIL {
+                break;
+            }
+            let node = &self.nodes[i as usize];
+            let uses = self.nodes[least as usize].uses_in(self.era);
+            if !node.used && node.uses_in(self.era) < uses {
+                least = i;
+            }
+        }
+        least
     }
 
     fn take_mark(&mut self, i: u32) -> bool {
