@@ -1,0 +1,98 @@
+//! Dead letters: what was given up, which of it is meant, and what operators did to it.
+
+use crate::{Did, EventId, EventType, Priority, Stage};
+use jiff::Timestamp;
+
+/// An event or an input that is given up.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Its number among the dead letters.
+    pub id: i64,
+    /// The event's name.
+    pub event_id: EventId,
+    /// What it was, if known.
+    pub event_type: Option<EventType>,
+    /// Who caused it, if known.
+    pub did: Option<Did>,
+    /// How urgent it was.
+    pub priority: Priority,
+    /// Attempts that failed.
+    pub retry_count: u32,
+    /// When it was accepted or came.
+    pub accepted_at: Timestamp,
+    /// When it was given up.
+    pub died_at: Timestamp,
+    /// What was done.
+    pub stages: Vec<Stage>,
+    /// Why it was given up.
+    pub last_error: String,
+    /// Its payload, or the raw input as it came.
+    pub payload: Vec<u8>,
+    /// Where it came from: api, jetstream, file.
+    pub origin: String,
+}
+
+/// Which dead letters.
+#[derive(Debug, Clone, Default)]
+pub struct DeadFilter {
+    /// Only of this type.
+    pub event_type: Option<EventType>,
+    /// Only caused by this DID.
+    pub did: Option<Did>,
+    /// Only given up at or after.
+    pub since: Option<Timestamp>,
+    /// Only given up before.
+    pub until: Option<Timestamp>,
+    /// Only with a smaller [`DeadLetter::id`]: what follows a page.
+    pub before: Option<i64>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Which dead letters something is done to.
+#[derive(Debug, Clone)]
+pub enum DeadSelection {
+    /// Those of these events.
+    Events(Vec<EventId>),
+    /// All that match; `before` and `limit` play no part.
+    Filter(DeadFilter),
+}
+
+/// What was done to dead letters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Dead letters it was done to.
+    pub done: u64,
+    /// Those it cannot be done to: inputs that never became an event cannot be replayed.
+    pub impossible: u64,
+    /// There are more that match.
+    pub more: bool,
+}
+
+/// One act of an operator.
+#[derive(Debug, Clone)]
+pub struct AuditRow {
+    /// When.
+    pub at: Timestamp,
+    /// `replay`, `discard`, `pause` or `resume`.
+    pub action: String,
+    /// Who, as far as that is known.
+    pub by: String,
+    /// To what.
+    pub subject: String,
+    /// To how many.
+    pub count: u64,
+}
+
+/// A page of dead letters.
+#[derive(Debug, Clone, Default)]
+pub struct DeadPage {
+    /// All that match, on every page.
+    pub count: u64,
+    /// Inputs that were only counted, because their DID had too many.
+    pub uncounted: u64,
+    /// This page.
+    pub letters: Vec<DeadLetter>,
+    /// There are more behind the last one.
+    pub more: bool,
+}
