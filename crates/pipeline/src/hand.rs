@@ -10,7 +10,7 @@
 
 use crate::{Enrichment, Shared};
 use parking_lot::Mutex;
-use rhiz_domain::{Event, Outcome};
+use rhiz_domain::{Event, EventTypes, Outcome};
 use std::{
     panic::AssertUnwindSafe,
     sync::{
@@ -94,15 +94,17 @@ pub(crate) struct Hand {
 }
 
 impl Hand {
-    /// Asks the processors about these events: one answer for each, in order.
+    /// Asks the processors about these events: one answer for each, in order; and the types of
+    /// those that hung.
     ///
     /// Errors: no thread can be started.
     pub(crate) async fn process(
         &mut self,
         shared: &Arc<Shared>,
         events: &[Arc<Event>],
-    ) -> std::io::Result<Vec<Answered>> {
+    ) -> std::io::Result<(Vec<Answered>, EventTypes)> {
         let limit = shared.settings.processor_limit;
+        let mut hung = EventTypes::default();
         let mut answers = Vec::with_capacity(events.len());
         while answers.len() < events.len() {
             let rest = &events[answers.len()..];
@@ -132,6 +134,7 @@ impl Hand {
                 self.orders = None;
                 let event = &events[answers.len()];
                 let reason = if hangs {
+                    hung = [event.event_type].into_iter().chain(hung.iter()).collect();
                     format!("its processor had not answered after {} s", limit.as_secs())
                 } else {
                     "its processor's thread broke off".to_owned()
@@ -146,7 +149,7 @@ impl Hand {
                 }
             }
         }
-        Ok(answers)
+        Ok((answers, hung))
     }
 
     fn order(&mut self, shared: &Arc<Shared>, mut order: Order) -> std::io::Result<()> {

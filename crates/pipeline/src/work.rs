@@ -80,7 +80,7 @@ async fn work(
     let sound = (0..batch.events.len()).filter(|i| claim.crashes(*i) <= retries);
     let sound: Vec<usize> = sound.collect();
     let asked: Vec<_> = sound.iter().map(|i| Arc::clone(&batch.events[*i])).collect();
-    let answers = hand.process(shared, &asked).await?;
+    let (answers, hung) = hand.process(shared, &asked).await?;
     let mut answers = sound.into_iter().zip(answers).peekable();
     for index in 0..batch.events.len() {
         let Some((_, (answer, took))) = answers.next_if(|(i, _)| *i == index) else {
@@ -107,17 +107,16 @@ async fn work(
         }
     }
     batch.settle(claim, stop).await;
-    pause_what_hangs(shared, &asked).await;
+    pause_what_hangs(shared, hung).await;
     Ok(())
 }
 
-/// Threads left behind are not for ever more: when there are too many, what they worked on stands
-/// still until an operator has looked.
-async fn pause_what_hangs(shared: &Shared, events: &[Arc<Event>]) {
+/// Threads left behind are not for ever more: when there are too many, the types that hung just now
+/// stand still until an operator has looked. Those that do not hang go on, however many others do.
+async fn pause_what_hangs(shared: &Shared, types: EventTypes) {
     if shared.hung.load(Ordering::Acquire) < HUNG_MOST {
         return;
     }
-    let types: EventTypes = events.iter().map(|event| event.event_type).collect();
     if types.without(shared.journal.paused().work).is_empty() {
         return;
     }
