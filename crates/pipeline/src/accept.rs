@@ -5,7 +5,7 @@
 
 use crate::{
     Ended, Pipeline, Shared,
-    gate::Refused,
+    gate::{Entering, Refused},
     live::{Notice, Step},
 };
 use jiff::Timestamp;
@@ -14,7 +14,11 @@ use rhiz_domain::{
     store::{AppendError, Intake, Receipt, StoreError},
 };
 use serde_json::{Value, value::RawValue};
-use std::{collections::hash_map::Entry, sync::atomic::Ordering};
+use std::{
+    collections::hash_map::Entry,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::sync::oneshot;
 
 /// An event as somebody submits it.
@@ -154,14 +158,11 @@ impl Pipeline {
         // Whoever listens is told once it is accepted, and by then the events are the journal's.
         let heard = shared.live.heard().then(|| notices(&events, shared.clock.now()));
         let intake = Intake { events, ..Intake::default() };
-        let receipts = shared.journal.append(intake).await.map_err(|e| match e {
-            AppendError::Conflict { index } => SubmitError::Conflict { index },
-            AppendError::Store(e) => SubmitError::Store(e),
-        })?;
-        drop(entering);
-        shared.tell(heard, &receipts);
-        let accepted = receipts.iter().filter(|r| **r == Receipt::Accepted).count();
-        shared.metrics.accepted(accepted, shared.clock.elapsed().saturating_sub(started));
+        let receipts =
+            self.append(intake, entering, heard, started).await.map_err(|e| match e {
+                AppendError::Conflict { index } => SubmitError::Conflict { index },
+                AppendError::Store(e) => SubmitError::Store(e),
+            })?;
         Ok(ids
             .into_iter()
             .zip(receipts)
@@ -213,21 +214,54 @@ impl Pipeline {
         }
         let started = shared.clock.elapsed();
         let heard = shared.live.heard().then(|| notices(&intake.events, shared.clock.now()));
-        let result = shared.journal.append(intake).await;
-        drop(entering);
-        match result {
-            Ok(receipts) => {
-                shared.tell(heard, &receipts);
-                let new = receipts.iter().filter(|r| **r == Receipt::Accepted).count();
-                shared.metrics.accepted(new, shared.clock.elapsed().saturating_sub(started));
-                Ok(new)
-            }
+        match self.append(intake, entering, heard, started).await {
+            Ok(receipts) => Ok(receipts.iter().filter(|r| **r == Receipt::Accepted).count()),
             Err(AppendError::Store(e)) => Err(e),
             // A journal takes a source's repetition for a duplicate. One that does not has stored
             // nothing of this intake: that is told, or its events would be lost without a word.
             Err(conflict @ AppendError::Conflict { .. }) => {
                 Err(StoreError::Corrupt(conflict.to_string()))
             }
+        }
+    }
+
+    /// Journals, tells, and counts.
+    async fn append(
+        &self,
+        intake: Intake,
+        entering: Entering,
+        heard: Option<Vec<Notice>>,
+        started: Duration,
+    ) -> Result<Vec<Receipt>, AppendError> {
+        self.to_the_end(|shared| async move {
+            let receipts = shared.journal.append(intake).await?;
+            drop(entering);
+            shared.tell(heard, &receipts);
+            let new = receipts.iter().filter(|r| **r == Receipt::Accepted).count();
+            shared.metrics.accepted(new, shared.clock.elapsed().saturating_sub(started));
+            Ok(receipts)
+        })
+        .await
+    }
+
+    /// Does it whether or not somebody still waits for the answer: what is on its way to the disk
+    /// gets there, so it takes its room until then, and is counted.
+    pub(crate) async fn to_the_end<T, E, F>(
+        &self,
+        what: impl FnOnce(Arc<Shared>) -> F,
+    ) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match tokio::spawn(what(Arc::clone(&self.shared))).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is gone.
+                Err(_) => Err(StoreError::Closed.into()),
+            },
         }
     }
 

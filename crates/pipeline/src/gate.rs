@@ -7,6 +7,7 @@
 
 use parking_lot::Mutex;
 use rhiz_domain::{Priority, store::Depths};
+use std::sync::Arc;
 use tokio::sync::Notify;
 
 /// What may wait in the journal.
@@ -67,12 +68,12 @@ pub(crate) struct Gate {
 }
 
 /// Leave to enter; given back when it is dropped, for then the journal counts (or it failed).
-pub(crate) struct Entering<'a> {
-    gate: &'a Gate,
+pub(crate) struct Entering {
+    gate: Arc<Gate>,
     load: Load,
 }
 
-impl Drop for Entering<'_> {
+impl Drop for Entering {
     fn drop(&mut self) {
         let mut state = self.gate.state.lock();
         state.entering.events -= self.load.events;
@@ -93,17 +94,17 @@ pub(crate) enum Refused {
 }
 
 impl Gate {
-    pub(crate) fn new(capacity: Capacity) -> Self {
-        Self { capacity, state: Mutex::default(), room: Notify::new() }
+    pub(crate) fn new(capacity: Capacity) -> Arc<Self> {
+        Arc::new(Self { capacity, state: Mutex::default(), room: Notify::new() })
     }
 
     /// Leave for events of these counts by priority and bytes, all of it or none.
     pub(crate) fn enter(
-        &self,
+        self: &Arc<Self>,
         counts: [usize; 4],
         bytes: usize,
         depths: impl Fn() -> Depths,
-    ) -> Result<Entering<'_>, Refused> {
+    ) -> Result<Entering, Refused> {
         let load = Load { events: counts.iter().sum(), bytes };
         let mut state = self.state.lock();
         // Read under the lock: what entered before is counted either here or there, or, for an
@@ -129,7 +130,7 @@ impl Gate {
         }
         state.entering.events += load.events;
         state.entering.bytes += load.bytes;
-        Ok(Entering { gate: self, load })
+        Ok(Entering { gate: Arc::clone(self), load })
     }
 
     /// Opens again what may be opened.
@@ -144,12 +145,12 @@ impl Gate {
 
     /// Leave to enter once there is room and nothing stands `still`: for what is never refused.
     pub(crate) async fn enter_in_turn(
-        &self,
+        self: &Arc<Self>,
         events: usize,
         bytes: usize,
         depths: impl Fn() -> Depths,
         still: impl Fn() -> bool,
-    ) -> Entering<'_> {
+    ) -> Entering {
         let load = Load { events, bytes };
         loop {
             let notified = self.room.notified();
@@ -169,7 +170,7 @@ impl Gate {
                 if room && !still() {
                     state.entering.events += events;
                     state.entering.bytes += bytes;
-                    return Entering { gate: self, load };
+                    return Entering { gate: Arc::clone(self), load };
                 }
             }
             notified.await;

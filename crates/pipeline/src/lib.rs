@@ -143,7 +143,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: Settings,
-    pub(crate) gate: gate::Gate,
+    pub(crate) gate: Arc<gate::Gate>,
     pub(crate) scheduler: Mutex<schedule::Scheduler>,
     pub(crate) metrics: Metrics,
     pub(crate) tids: tids::TidClock,

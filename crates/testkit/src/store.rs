@@ -228,6 +228,7 @@ macro_rules! store_conformance {
                 dead_letters_are_filtered_and_paged
                 a_deleted_account_leaves_no_dead_letters
                 a_replayed_letter_is_an_event_again
+                what_died_later_is_left_alone
                 what_is_discarded_is_gone_and_written_down
             }
             index {

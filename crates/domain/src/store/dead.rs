@@ -43,7 +43,7 @@ pub struct DeadFilter {
     pub since: Option<Timestamp>,
     /// Only given up before.
     pub until: Option<Timestamp>,
-    /// Only with a smaller [`DeadLetter::id`]: what follows a page.
+    /// Only with a smaller [`DeadLetter::id`]: what follows a page, or was there at a moment.
     pub before: Option<i64>,
     /// How many at most.
     pub limit: usize,
@@ -54,7 +54,7 @@ pub struct DeadFilter {
 pub enum DeadSelection {
     /// Those of these events.
     Events(Vec<EventId>),
-    /// All that match; `before` and `limit` play no part.
+    /// All that match; `limit` plays no part.
     Filter(DeadFilter),
 }
 

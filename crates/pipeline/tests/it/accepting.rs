@@ -1,6 +1,7 @@
 //! Who is let in, and what they are told.
 
 use crate::rig::{Rig, apply, settings, submission};
+use futures_util::FutureExt;
 use rhiz_domain::{
     Clock, EventType, Outcome, Priority,
     store::{Cursor, Intake, Receipt, StoreError},
@@ -160,6 +161,25 @@ async fn who_waits_is_not_forgotten_for_another() {
     assert_eq!(first.await.unwrap().unwrap().1, Some(Ended::Applied));
     rig.idle().await;
     assert_eq!(rig.merged().await, 2);
+}
+
+/// A caller that hangs up after it has sent: what it sent is accepted, counted, and takes its room.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_goes_away_leaves_no_hole_in_the_count() {
+    let rig = Rig::with(apply, settings(100));
+    for n in 0..100 {
+        let gone = rig.pipeline.submit(vec![submission(&invalidated(A).id(&n.to_string()))]);
+        let answer = gone.now_or_never();
+        assert!(!matches!(answer, Some(Ok(_))), "it has to be flushed first");
+        // A few of them may be on their way at once; all together are no more than may wait.
+        let refused = matches!(answer, Some(Err(SubmitError::Backpressure)));
+        assert_eq!(refused, n >= 80, "{n}");
+    }
+    rig.until(|b| b.waiting() == 80).await;
+    rig.until(|b| b.pipeline.snapshot().events_in_queue == 80).await;
+    rig.pipeline.start();
+    rig.until(|b| b.pipeline.snapshot().events_processed == 80).await;
+    assert_eq!(rig.pipeline.snapshot().events_in_queue, 0);
 }
 
 fn batch(n: usize, name: &str) -> Intake {

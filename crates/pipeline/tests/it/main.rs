@@ -8,6 +8,7 @@ mod hanging;
 mod killing;
 mod listening;
 mod pausing;
+mod replaying;
 mod rig;
 mod starving;
 mod stopping;

@@ -139,23 +139,29 @@ pub(super) struct Act {
 }
 
 impl Act {
-    /// The condition of the selection, its values, and how it is written down.
-    fn condition(&self) -> (String, Vec<Value>, String) {
+    /// The condition of the selection, its values, the column to sort by, and how it is written
+    /// down.
+    fn condition(&self) -> (String, Vec<Value>, &'static str, String) {
         match &self.which {
             DeadSelection::Events(ids) => {
                 let places = vec!["?"; ids.len()].join(", ");
                 let values = ids.iter().map(|id| id.as_str().to_owned().into()).collect();
                 let named = ids.iter().take(5).map(EventId::as_str).collect::<Vec<_>>().join(" ");
-                (format!("event_id IN ({places})"), values, named)
+                (format!("event_id IN ({places})"), values, "+id", named)
             }
             DeadSelection::Filter(filter) => {
-                let (sql, values) = condition(filter);
+                let (mut sql, mut values) = condition(filter);
+                let id = number(&sql);
+                if let Some(before) = filter.before {
+                    sql.push_str(&format!(" AND {id} < ?"));
+                    values.push(before.into());
+                }
                 let kind = filter.event_type.map_or("any", |t| t.as_str());
                 let did = filter.did.as_ref().map_or("anyone", |d| d.as_str());
                 let time = |t: Option<jiff::Timestamp>| t.map_or("any".into(), |t| t.to_string());
                 let (since, until) = (time(filter.since), time(filter.until));
                 let written = format!("type={kind} did={did} since={since} until={until}");
-                (sql, values, written)
+                (sql, values, id, written)
             }
         }
     }
@@ -212,7 +218,7 @@ impl Job for Act {
 
     fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
         (self.moved, self.entries) = (Moved::default(), Vec::new());
-        let (condition, mut values, subject) = self.condition();
+        let (condition, mut values, number, subject) = self.condition();
         let possible = if self.action == Action::Replay { "replayable" } else { "1" };
         let impossible =
             format!("SELECT count(*) FROM dead_letters WHERE {condition} AND NOT {possible}");
@@ -223,8 +229,7 @@ impl Job for Act {
             .conn
             .prepare(&format!(
                 "SELECT id FROM dead_letters WHERE {condition} AND {possible}
-                 ORDER BY {} LIMIT ?",
-                number(&condition)
+                 ORDER BY {number} LIMIT ?"
             ))?
             .query_map(params_from_iter(values), |row| row.get(0))?
             .collect::<rusqlite::Result<Vec<i64>>>()?;

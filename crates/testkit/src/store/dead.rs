@@ -226,6 +226,28 @@ pub async fn a_replayed_letter_is_an_event_again(mut rig: Rig) {
     assert_eq!(rig.store.audit(10).await.unwrap().len(), 3);
 }
 
+/// A selection can be of what was dead at a moment.
+pub async fn what_died_later_is_left_alone(rig: Rig) {
+    for n in 0..3 {
+        bury(&rig, profile(A, "Ada").served(n).id(&n.to_string())).await;
+    }
+    let newest = rig.dead().await.iter().map(|letter| letter.id).max();
+    bury(&rig, profile(A, "Ada").served(3).id("later")).await;
+    for (who, filter) in [
+        (Some(did(B)), DeadFilter::default()),
+        (Some(did(A)), DeadFilter::default()),
+        (None, DeadFilter::default()),
+    ]
+    .map(|(did, filter)| (did.clone(), DeadFilter { did, before: newest, ..filter }))
+    {
+        let moved = rig.store.replay(&DeadSelection::Filter(filter), 1, "ops").await.unwrap();
+        let (done, more) = if who == Some(did(B)) { (0, false) } else { (1, who.is_some()) };
+        assert_eq!(moved, Moved { done, impossible: 0, more }, "of {who:?}");
+    }
+    // The newest of then, and what died since.
+    assert_eq!(rig.dead().await.len(), 2);
+}
+
 /// By whom, when, and how many; an act on nothing is no act.
 pub async fn what_is_discarded_is_gone_and_written_down(mut rig: Rig) {
     bury(&rig, profile(A, "Ada").id("x")).await;
