@@ -17,7 +17,7 @@ use super::{
     writer::{Job, Tx, Writer},
 };
 use rhiz_domain::store::StoreError;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
@@ -35,7 +35,7 @@ pub(super) struct Careful {
 pub(super) struct Alone {
     left: OwnedMutexGuard<usize>,
     /// The event, once its crash is on its way to the disk.
-    counted: Option<(i64, i64)>,
+    counted: Option<i64>,
 }
 
 impl Alone {
@@ -47,9 +47,9 @@ impl Alone {
         entry: &Entry,
     ) -> Result<u32, StoreError> {
         *self.left -= 1;
-        self.counted = Some(key(entry));
+        self.counted = Some(entry.seq);
         let (answer, answered) = oneshot::channel();
-        writer.submit(Box::new(Count { key: key(entry), by: 1, crashes: 0, answer: Some(answer) }));
+        writer.submit(Box::new(Count { seq: entry.seq, by: 1, crashes: 0, answer: Some(answer) }));
         let counted = answered.await.unwrap_or(Err(StoreError::Closed));
         if counted.is_err() {
             self.counted = None;
@@ -65,15 +65,11 @@ impl Alone {
 
     /// The event goes back to its lane, and its holder lives: that was no crash.
     pub(super) fn give_back(&mut self, writer: &Writer) {
-        if let Some(key) = self.counted.take() {
+        if let Some(seq) = self.counted.take() {
             *self.left += 1;
-            writer.submit(Box::new(Count { key, by: -1, crashes: 0, answer: None }));
+            writer.submit(Box::new(Count { seq, by: -1, crashes: 0, answer: None }));
         }
     }
-}
-
-fn key(entry: &Entry) -> (i64, i64) {
-    (entry.priority as i64, entry.seq)
 }
 
 impl Careful {
@@ -117,7 +113,7 @@ impl Job for RanOut {
     }
     fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
         for entry in &self.entries {
-            add(tx, key(entry), 1)?;
+            add(tx, entry.seq, 1)?;
         }
         Ok(())
     }
@@ -136,19 +132,18 @@ impl Job for RanOut {
 
 /// Counts a crash of an event, or takes it back.
 struct Count {
-    key: (i64, i64),
+    seq: i64,
     by: i64,
     crashes: u32,
     answer: Option<oneshot::Sender<Result<u32, StoreError>>>,
 }
 
-fn add(tx: &Tx<'_>, (priority, seq): (i64, i64), by: i64) -> rusqlite::Result<Option<u32>> {
+fn add(tx: &Tx<'_>, seq: i64, by: i64) -> rusqlite::Result<Option<u32>> {
     tx.conn
         .prepare_cached(
-            "UPDATE journal SET crashes = crashes + $1 WHERE priority = $2 AND seq = $3
-             RETURNING crashes",
+            "UPDATE journal SET crashes = crashes + $1 WHERE seq = $2 RETURNING crashes",
         )?
-        .query_row(params![by, priority, seq], |row| row.get(0))
+        .query_row([by, seq], |row| row.get(0))
         .optional()
 }
 
@@ -157,7 +152,7 @@ impl Job for Count {
         1
     }
     fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
-        self.crashes = add(tx, self.key, self.by)?.unwrap_or(0);
+        self.crashes = add(tx, self.seq, self.by)?.unwrap_or(0);
         Ok(())
     }
     fn done(self: Box<Self>, result: Result<u64, StoreError>) {

@@ -227,11 +227,11 @@ impl Job for Settle {
 }
 
 fn carry_out(tx: &mut Tx<'_>, item: &Item) -> rusqlite::Result<()> {
-    let key = params![item.entry.priority as i64, item.entry.seq];
+    let seq = item.entry.seq;
     match &item.settlement.verdict {
         Verdict::Apply(effect) => {
             // The removal decides: what is no longer in the journal was settled before.
-            if remove(tx, key)? {
+            if remove(tx, seq)? {
                 merge(tx, effect)?;
             }
         }
@@ -241,14 +241,13 @@ fn carry_out(tx: &mut Tx<'_>, item: &Item) -> rusqlite::Result<()> {
                     // Whoever says so lives: what was handed out alone was no crash.
                     "UPDATE journal SET due = $1, retry_count = retry_count + $2, stages = $3,
                          crashes = 0
-                     WHERE priority = $4 AND seq = $5",
+                     WHERE seq = $4",
                 )?
                 .execute(params![
                     due.as_microsecond(),
                     i64::from(failed.is_some()),
                     stages_text(&item.settlement.stages),
-                    item.entry.priority as i64,
-                    item.entry.seq,
+                    seq,
                 ])?;
         }
         Verdict::Bury { reason } => {
@@ -260,28 +259,24 @@ fn carry_out(tx: &mut Tx<'_>, item: &Item) -> rusqlite::Result<()> {
                          stages, last_error, payload)
                      SELECT event_id, event_type, did, priority, $1, accepted_at, $2,
                          assigned_rev, origin, place, verified, 1, $3, $4, payload
-                     FROM journal WHERE priority = $5 AND seq = $6",
+                     FROM journal WHERE seq = $5",
                 )?
                 .execute(params![
                     item.event.retry_count,
                     tx.now,
                     stages_text(&item.settlement.stages).unwrap_or_else(|| "[]".into()),
                     reason,
-                    item.entry.priority as i64,
-                    item.entry.seq,
+                    seq,
                 ])?;
             if moved > 0 {
-                remove(tx, key)?;
+                remove(tx, seq)?;
             }
         }
     }
     Ok(())
 }
 
-fn remove(tx: &Tx<'_>, key: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<bool> {
-    let gone = tx
-        .conn
-        .prepare_cached("DELETE FROM journal WHERE priority = $1 AND seq = $2")?
-        .execute(key)?;
+fn remove(tx: &Tx<'_>, seq: i64) -> rusqlite::Result<bool> {
+    let gone = tx.conn.prepare_cached("DELETE FROM journal WHERE seq = $1")?.execute([seq])?;
     Ok(gone > 0)
 }
