@@ -6,7 +6,7 @@
 
 use crate::node::Node;
 use parking_lot::Mutex;
-use rhiz_domain::{Clock, Paused};
+use rhiz_domain::{Clock, Paused, store::Unusable};
 use rhiz_firehose::Status as FirehoseStatus;
 use serde_json::{Value, json};
 use std::{
@@ -263,7 +263,8 @@ async fn look(
     match name {
         "database" => match node.store.ping().await {
             Ok(()) => FINE,
-            Err(_) => (Status::Unhealthy, Some("unreachable")),
+            Err(Unusable::Unreadable(_)) => (Status::Unhealthy, Some("unreachable")),
+            Err(Unusable::Unwritable(_)) => (Status::Unhealthy, Some("unwritable")),
         },
         "cache" => match node.cache.health_check().await.status {
             rhiz_cache::CacheStatus::Healthy => FINE,

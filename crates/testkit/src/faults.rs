@@ -8,7 +8,7 @@ use rhiz_domain::{
         AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
         DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Leased, Moved, Progress,
         Quota, Rebuild, Rebuilt, Receipt, RecordRow, SettleError, Settlement, Store, StoreError,
-        Verdict, Whereabouts,
+        Unusable, Verdict, Whereabouts,
     },
 };
 use std::sync::{Arc, Mutex, PoisonError};
@@ -242,8 +242,11 @@ impl Store for FaultyStore {
     fn last_change(&self) -> u64 {
         self.inner.last_change()
     }
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn ping(&self) -> Result<(), Unusable> {
         self.inner.ping().await
+    }
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.check().await
     }
     async fn close(&self) {
         self.inner.close().await;

@@ -53,6 +53,17 @@ pub enum StoreError {
     Fenced,
 }
 
+/// What a store cannot do at the moment, and why.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Unusable {
+    /// Neither read nor, as far as anybody knows, written.
+    #[error("it cannot be read: {0}")]
+    Unreadable(#[source] StoreError),
+    /// It can be read.
+    #[error("it cannot be written: {0}")]
+    Unwritable(#[source] StoreError),
+}
+
 /// Why events were not accepted. Nothing of the intake is stored then.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
@@ -76,8 +87,15 @@ pub trait Store: Journal + Index {
     /// The number of the last committed change.
     fn last_change(&self) -> u64;
 
-    /// Whether it can be written and read now.
-    async fn ping(&self) -> Result<(), StoreError>;
+    /// Whether it can be read and written now.
+    async fn ping(&self) -> Result<(), Unusable>;
+
+    /// Looks whether all that is stored holds together, below what records mean, and changes
+    /// nothing. Answers with what is wrong, a sentence each; not all of it where there is much.
+    /// Reads everything: for `rhiz doctor`.
+    ///
+    /// Errors: it cannot be read at all.
+    async fn check(&self) -> Result<Vec<String>, StoreError>;
 
     /// Finishes what is being written, and closes.
     async fn close(&self);

@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 #[cfg(target_os = "linux")]
 mod disk;
+mod doctor;
 mod dump;
 mod firehose;
 mod http;

@@ -11,12 +11,16 @@
 //! | `merge` | what an effect does to the rows |
 //! | `writer` | the thread and its group commits |
 //! | `rebuild` | what follows from the records, made anew |
+//! | `complaints` | what it says when it cannot write |
 //! | `checkpoint` | the WAL, back into the database |
+//! | `check` | whether every page of the file holds together |
 //! | `index`, `facts`, `dead` | answers |
 
 mod append;
 mod careful;
+mod check;
 mod checkpoint;
+mod complaints;
 mod damage;
 mod dead;
 mod facts;
@@ -46,7 +50,7 @@ use rhiz_domain::{
     store::{
         AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
         DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Moved, Progress, Quota,
-        Rebuild, Rebuilt, Receipt, RecordRow, Store, StoreError, Whereabouts,
+        Rebuild, Rebuilt, Receipt, RecordRow, Store, StoreError, Unusable, Whereabouts,
     },
 };
 use row::{NamedBy, corrupt, id_key, time};
@@ -427,19 +431,28 @@ impl Store for SqliteStore {
         self.writer.last_change()
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn ping(&self) -> Result<(), Unusable> {
+        // A row, not a number: the file is opened and read for it.
+        self.readers
+            .point(|conn| conn.query_row("SELECT count(*) FROM meta", [], |_| Ok(())))
+            .map_err(Unusable::Unreadable)?;
         if self.writer.is_failing() {
             // It is healthy again when something can be written, not when nothing has to be.
             let (answer, answered) = oneshot::channel();
             self.writer.submit(Box::new(Probe(answer)));
-            answered.await.unwrap_or(Err(StoreError::Closed))?;
+            let written = answered.await.unwrap_or(Err(StoreError::Closed));
+            written.map_err(Unusable::Unwritable)?;
         }
-        // An empty commit goes through the writer and back: both directions work.
-        self.append(Intake::default()).await.map_err(|e| match e {
+        // An empty commit goes through the writer and back.
+        let empty = self.append(Intake::default()).await.map_err(|e| match e {
             AppendError::Store(e) => e,
             AppendError::Conflict { .. } => corrupt("ping", e),
-        })?;
-        self.readers.point(|conn| conn.query_row("SELECT 1", [], |_| Ok(())))
+        });
+        empty.map(|_| ()).map_err(Unusable::Unwritable)
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.readers.scan(check::pages).await
     }
 
     async fn close(&self) {

@@ -10,6 +10,7 @@
 
 use super::{
     checkpoint::{self, Checkpoints},
+    complaints::Complaints,
     names::Names,
 };
 use crate::error::{from_sqlite, is_locked};
@@ -82,6 +83,7 @@ impl Writer {
             names: Names::default(),
             last_change: Arc::clone(&last_change),
             failing: Arc::clone(&failing),
+            complaints: Complaints::default(),
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
@@ -135,6 +137,7 @@ struct Thread {
     names: Names,
     last_change: Arc<AtomicU64>,
     failing: Arc<AtomicBool>,
+    complaints: Complaints,
 }
 
 impl Thread {
@@ -167,7 +170,7 @@ impl Thread {
         match committed {
             Ok(seq) => group.into_iter().for_each(|job| answer(job, Ok(seq))),
             Err((locked, error)) if group.len() == 1 || locked => {
-                tracing::warn!(%error, "a transaction failed");
+                self.complaints.failed(&error, self.clock.elapsed());
                 group.into_iter().for_each(|job| answer(job, Err(error.clone())));
             }
             Err(_) => group.into_iter().for_each(|job| self.write(vec![job])),
@@ -194,7 +197,10 @@ impl Thread {
         match &result {
             // Where nothing was to be written, nothing is learnt about writing.
             Ok(_) if self.conn.total_changes() == before => {}
-            Ok(_) => self.failing.store(false, Ordering::Release),
+            Ok(_) => {
+                self.failing.store(false, Ordering::Release);
+                self.complaints.written();
+            }
             Err(error) => {
                 let outside = matches!(from_sqlite(error), StoreError::Unavailable(_));
                 self.failing.fetch_or(outside, Ordering::AcqRel);
@@ -299,8 +305,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let conn = open_writer(&dir.path().join("rhiz.db")).unwrap();
         let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
-        let (names, last_change, failing) = Default::default();
-        (dir, Thread { conn, checkpoints: None, clock, feed, names, last_change, failing })
+        let (names, last_change, failing, complaints) = Default::default();
+        let checkpoints = None;
+        (dir, Thread { conn, checkpoints, clock, feed, names, last_change, failing, complaints })
     }
 
     fn naming(

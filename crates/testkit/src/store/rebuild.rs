@@ -25,6 +25,7 @@ pub async fn what_is_sound_is_left_alone(rig: Rig) {
         assert_eq!(rebuilt, Rebuilt { records, ..Rebuilt::default() });
         assert!(records > 0 && rebuilt.wrong() == 0);
         assert_eq!(rig.store.dump().await.unwrap(), before);
+        assert_eq!(rig.store.check().await.unwrap(), Vec::<String>::new());
         assert_eq!(rig.store.last_change(), last);
         assert_eq!(changes.try_iter().count(), 0);
     }
