@@ -9,6 +9,7 @@ mod explain;
 mod facts;
 pub mod formula;
 mod graph;
+mod learned;
 mod neighbours;
 mod outlook;
 mod predict;

@@ -3,7 +3,8 @@
 use crate::derived::Derived;
 use crate::facts::{Facts, KNOWN, NONE, Statement};
 use crate::formula::Trust;
-use crate::predict::Learned;
+use crate::learned::Learned;
+use crate::predict::Taught;
 use crate::web::{CLOSED, Edge, Half, MAX_NODE, ODD, Odd, PairEdit, Web};
 use rhiz_domain::fact::{
     AttestationFact, Change, Consent, Day, EntityFact, RecordKey, RelationshipFact,
@@ -21,6 +22,7 @@ pub(crate) struct State {
     /// Grows with every change.
     pub(crate) changes: u64,
     pub(crate) learned: Learned,
+    pub(crate) taught: Taught,
 }
 
 /// What changes have touched.
@@ -43,6 +45,7 @@ impl State {
             attestations: 0,
             changes: 0,
             learned: Learned::default(),
+            taught: Taught::default(),
         }
     }
 
