@@ -111,13 +111,14 @@ impl Inner {
     }
 
     /// Whether no record covers the slot; remembers it if so.
+    #[inline]
     pub(crate) fn is_good(&self, key: &str, slot: &Slot) -> bool {
         let checked = slot.checked();
-        let head = self.index.head_for(!slot.tags.is_empty());
+        let head = self.index.head_for(slot.is_tagged());
         if checked >= head {
             return true;
         }
-        if self.index.covers_local(checked, key, &slot.tags) {
+        if self.index.covers_local(checked, key, slot.tags()) {
             return false;
         }
         slot.found_good(head);

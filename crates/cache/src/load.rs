@@ -148,7 +148,7 @@ impl CacheService {
                 }
                 Ok(Ok(Landing::Value { slot, stamp, found })) => {
                     let known =
-                        arrival <= stamp || !inner.index.covers_local(stamp, key, &slot.tags);
+                        arrival <= stamp || !inner.index.covers_local(stamp, key, slot.tags());
                     if known
                         && let Ok(value) = Arc::downcast::<T>(slot.value.clone())
                         && (!found || valid(&value))

@@ -12,6 +12,9 @@ use rhiz_domain::cache::CacheError;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What was there and was not shown: why, and how a hit already counted is taken back.
+type Refused = (Count, Value, Option<Count>);
+
 impl Inner {
     /// The value, if a tier behind the memory has a visible one of this type. Counts the lookup
     /// overall, which memory has missed.
@@ -43,36 +46,50 @@ impl Inner {
         let memory = self.memory.as_ref()?;
         let started = (counted && Statistics::is_timed()).then(|| self.clock.elapsed());
         let now = nanos(self.clock.coarse());
-        // Judged under the lock of its shard; the value itself is needed only when it has to go.
-        let judged = memory.get(key, counted, |slot, fit| {
-            if fit.expires <= now {
-                return Err((Count::StaleHits, slot.value.clone()));
-            }
-            if !self.is_good(key, slot) {
-                return Err((Count::Hidden, slot.value.clone()));
-            }
-            match Arc::downcast::<T>(slot.value.clone()) {
-                Ok(value) => Ok((value, slot.none)),
-                Err(value) => Err((Count::BadValues, value)),
-            }
-        });
-        let refused = match judged {
-            Some(Ok((value, none))) => {
-                if valid(&value) {
-                    if let Some(started) = started {
-                        let took = self.clock.elapsed().saturating_sub(started);
-                        self.stats.took(Scope::Memory, took);
-                    }
-                    return Some(value);
+        // Judged under the lock of its shard. Out of there comes one pointer: more would go through
+        // memory, in pieces of other sizes than it is read in, which the processor waits for. The
+        // rest is for those that are refused, beside the way of a hit.
+        let (mut refused, mut back) = (None, Count::HitsBack);
+        let found = memory.get(key, counted, |slot, fit| {
+            if fit.expires > now
+                && self.is_good(key, slot)
+                && let Ok(value) = Arc::downcast::<T>(slot.value.clone())
+            {
+                if slot.none {
+                    back = Count::NoneHitsBack;
                 }
-                let back = if none { Count::NoneHitsBack } else { Count::HitsBack };
-                Some((Count::Hidden, value as Value, Some(back)))
+                return Some(value);
             }
-            Some(Err((fault, value))) => Some((fault, value, None)),
-            None => None,
+            refused = Some(self.refuse(key, slot, fit.expires <= now));
+            None
+        });
+        let Some(value) = found else {
+            self.missed_in_memory(memory, key, counted, refused);
+            return None;
         };
-        self.missed_in_memory(memory, key, counted, refused);
-        None
+        if !valid(&value) {
+            let refused = (Count::Hidden, value as Value, Some(back));
+            self.missed_in_memory(memory, key, counted, Some(refused));
+            return None;
+        }
+        if let Some(started) = started {
+            self.stats.took(Scope::Memory, self.clock.elapsed().saturating_sub(started));
+        }
+        Some(value)
+    }
+
+    /// Why a slot cannot be shown: its time is over, or a record covers it, or it is of another
+    /// type than the reader's.
+    #[cold]
+    fn refuse(&self, key: &str, slot: &Slot, expired: bool) -> Refused {
+        let fault = if expired {
+            Count::StaleHits
+        } else if self.is_good(key, slot) {
+            Count::BadValues
+        } else {
+            Count::Hidden
+        };
+        (fault, slot.value.clone(), None)
     }
 
     /// Counts the miss, and removes what was there but cannot be shown. What is hidden or past its
@@ -84,7 +101,7 @@ impl Inner {
         memory: &MemoryTier,
         key: &str,
         counted: bool,
-        refused: Option<(Count, Value, Option<Count>)>,
+        refused: Option<Refused>,
     ) {
         let namespace = self.stats.namespace(key);
         let count = |scope, what| {
@@ -149,7 +166,7 @@ impl Inner {
         let (remove, fault) = match judged {
             Ok((envelope, (value, ttl))) if valid(&value) => {
                 count(if envelope.none { Count::NoneHits } else { Count::Hits });
-                let tags: Arc<[u64]> =
+                let tags: Box<[u64]> =
                     envelope.tags.iter().map(|tag| self.index.tag_hash(tag)).collect();
                 let erased: Value = value.clone();
                 let slot = Slot::new(erased, local, tags, namespace, envelope.none);

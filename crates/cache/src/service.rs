@@ -25,8 +25,10 @@ use crate::redis::RedisTier;
 use crate::stats::{CacheStats, Count, Scope, Statistics};
 use rhiz_domain::cache::{CacheError, ChangeLog, Consistency, SetOptions, Target};
 use rhiz_domain::{Clock, Entropy};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// The service. Clones share everything.
@@ -150,20 +152,12 @@ impl CacheService {
     ///
     /// # Errors
     /// [`CacheError::Key`] for a key that cannot be one.
-    pub async fn get<T: Cacheable>(
-        &self,
-        key: &str,
+    pub fn get<'a, T: Cacheable>(
+        &'a self,
+        key: &'a str,
         consistency: Consistency,
-    ) -> Result<Option<Arc<T>>, CacheError> {
-        let inner = &*self.inner;
-        if !inner.knows_enough(consistency) && !inner.fresh(consistency).await {
-            inner.not_fresh(key)?;
-            return Ok(None);
-        }
-        match inner.lookup_memory(key, true, &|_: &T| true) {
-            Some(value) => Ok(Some(value)),
-            None => inner.lookup_behind(key).await,
-        }
+    ) -> impl Future<Output = Result<Option<Arc<T>>, CacheError>> + Send + 'a {
+        Get { inner: &self.inner, key, consistency, behind: None }
     }
 
     /// Stores a value. That a tier is out does not make it fail.
@@ -255,6 +249,63 @@ impl CacheService {
 
 pub(crate) fn nanos(time: Duration) -> u64 {
     time.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(time.subsec_nanos()))
+}
+
+/// What is under way when memory does not answer.
+type Behind<'a, T> = Pin<Box<dyn Future<Output = Result<Option<Arc<T>>, CacheError>> + Send + 'a>>;
+
+/// A get. Nothing is looked at before it is polled: its answer is of that moment.
+///
+/// By hand, so that what memory answers goes straight to the caller: an `async fn` would copy its
+/// result once more, and a hit costs so little that one notices.
+struct Get<'a, T> {
+    inner: &'a Inner,
+    key: &'a str,
+    consistency: Consistency,
+    behind: Option<Behind<'a, T>>,
+}
+
+impl<T: Cacheable> Future for Get<'_, T> {
+    type Output = Result<Option<Arc<T>>, CacheError>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if let Some(behind) = &mut this.behind {
+            return behind.as_mut().poll(cx);
+        }
+        let knows = this.inner.knows_enough(this.consistency);
+        if knows && let Some(value) = this.inner.lookup_memory(this.key, true, &|_: &T| true) {
+            return Poll::Ready(Ok(Some(value)));
+        }
+        this.look_behind(knows, cx)
+    }
+}
+
+impl<T: Cacheable> Get<'_, T> {
+    /// What is left to do: nothing was found in memory, or it was not looked at, because the log
+    /// has to be asked first.
+    #[cold]
+    fn look_behind(
+        &mut self,
+        looked: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<<Self as Future>::Output> {
+        let (inner, key, consistency) = (self.inner, self.key, self.consistency);
+        let behind = self.behind.insert(Box::pin(async move {
+            if !looked {
+                if !inner.fresh(consistency).await {
+                    inner.not_fresh(key)?;
+                    return Ok(None);
+                }
+                if let Some(value) = inner.lookup_memory(key, true, &|_: &T| true) {
+                    return Ok(Some(value));
+                }
+            }
+            inner.lookup_behind(key).await
+        }));
+        behind.as_mut().poll(cx)
+    }
 }
 
 impl Inner {

@@ -1,5 +1,6 @@
 //! The tier in this process: decoded values, shared with their readers and never changed.
 
+mod name;
 mod order;
 mod shard;
 mod sketch;
@@ -21,8 +22,8 @@ pub(crate) struct Slot {
     pub(crate) value: Value,
     /// Up to this local number no record covers it.
     checked: AtomicU64,
-    /// Hashes of its tags.
-    pub(crate) tags: Arc<[u64]>,
+    /// Hashes of its tags; `None` if it has none. One pointer: see [`shard::Held`].
+    tags: Option<Arc<Box<[u64]>>>,
     pub(crate) namespace: u16,
     /// It says that there is nothing.
     pub(crate) none: bool,
@@ -51,19 +52,28 @@ impl Slot {
         self.checked.store(local, Ordering::Release);
     }
 
+    /// Whether it has tags, without a look at them: they are in yet another line of memory.
+    #[inline]
+    pub(crate) fn is_tagged(&self) -> bool {
+        self.tags.is_some()
+    }
+
+    /// Hashes of its tags.
+    pub(crate) fn tags(&self) -> &[u64] {
+        self.tags.as_ref().map_or(&[], |tags| tags)
+    }
+
     pub(crate) fn new(
         value: Value,
         stamp: u64,
-        tags: Arc<[u64]>,
+        tags: Box<[u64]>,
         namespace: u16,
         none: bool,
     ) -> Self {
+        let tags = (!tags.is_empty()).then(|| Arc::new(tags));
         Self { value, checked: AtomicU64::new(stamp), tags, namespace, none }
     }
 }
-
-/// What came of judging a slot: the reader gets the first, or the slot has to go for the reason.
-pub(crate) type Judged<R> = Result<R, (Count, Value)>;
 
 /// The store as a tier: it counts.
 #[derive(Debug)]
@@ -78,20 +88,21 @@ impl MemoryTier {
     }
 
     /// Looks up and counts as use; `judge` looks at the slot under the lock, which spares counting
-    /// references twice. If it may be shown and is `counted`, it is a hit.
+    /// references twice, and answers with what is shown of it. If that is something and `counted`,
+    /// it is a hit.
     #[inline]
     pub(crate) fn get<R>(
         &self,
         key: &str,
         counted: bool,
-        judge: impl FnOnce(&Slot, Fit) -> Judged<R>,
-    ) -> Option<Judged<R>> {
-        self.store.get(key, |slot, fit, shard| {
-            let judged = judge(slot, fit);
-            if counted && judged.is_ok() {
+        judge: impl FnOnce(&Slot, Fit) -> Option<R>,
+    ) -> Option<R> {
+        self.store.get_if(key, |slot, fit, shard| {
+            let shown = judge(slot, fit);
+            if counted && shown.is_some() {
                 self.stats.hit_alone(shard, slot.namespace, slot.none);
             }
-            judged
+            shown
         })
     }
 
@@ -153,5 +164,16 @@ impl MemoryTier {
         for shard in 0..self.shards() {
             self.sweep(shard, 0, usize::MAX, |_, _, _| false);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_place_takes_two_lines_of_the_processors_cache() {
+        assert_eq!(size_of::<order::Node<shard::Held<Slot>>>(), 128);
     }
 }

@@ -40,12 +40,13 @@ enum Queue {
     Protected,
 }
 
-/// A place for a value.
+/// A place for a value; it begins where a line of the processor's cache does.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Node<T> {
-    pub(super) hash: u64,
     /// `None`: the place is free.
     pub(super) held: Option<T>,
+    pub(super) hash: u64,
     /// Tells apart the values that stood in this place one after another.
     pub(super) generation: u32,
     newer: u32,

@@ -71,14 +71,26 @@ impl<V> Store<V> {
     /// it gets.
     #[inline]
     pub fn get<R>(&self, key: &str, look: impl FnOnce(&V, Fit, usize) -> R) -> Option<R> {
+        self.get_if(key, |value, fit, shard| Some(look(value, fit, shard)))
+    }
+
+    /// As [`Store::get`], of a `look` that may find nothing to answer.
+    #[inline]
+    pub(crate) fn get_if<R>(
+        &self,
+        key: &str,
+        look: impl FnOnce(&V, Fit, usize) -> Option<R>,
+    ) -> Option<R> {
         let (hash, shard) = self.place(key);
-        self.shards[shard].0.lock().get(hash, key).map(|(value, fit)| look(value, fit, shard))
+        let mut held = self.shards[shard].0.lock();
+        let held = held.get(hash, key)?;
+        look(&held.value, held.fit, shard)
     }
 
     /// Looks up without counting as use.
     pub fn peek<R>(&self, key: &str, look: impl FnOnce(&V, Fit) -> R) -> Option<R> {
         let (hash, shard) = self.place(key);
-        self.shards[shard].0.lock().peek(hash, key).map(|(value, fit)| look(value, fit))
+        self.shards[shard].0.lock().peek(hash, key).map(|held| look(&held.value, held.fit))
     }
 
     /// Stores; answers with what was replaced or had to leave.
