@@ -57,6 +57,10 @@ impl Sum {
         Self(i128::from((term * SUM_ONE) as i64))
     }
 
+    pub(crate) fn low_bits(self) -> u64 {
+        self.0 as u64
+    }
+
     pub(crate) fn value(self) -> f64 {
         self.0 as f64 / SUM_ONE
     }

@@ -74,8 +74,8 @@ impl Graph {
     }
 
     /// All that is live, at once. `seq` is the number of the last change that these facts hold.
-    /// Facts may come in any order; of two for one key the later one holds. `size_hint` of the
-    /// relationships, where there is one, saves time.
+    /// Facts may come in any order; of two for one key the later one holds. What predictions need
+    /// is learned too, as by [`Graph::relearn`].
     #[must_use]
     pub fn load(
         as_of: Day,
@@ -84,7 +84,7 @@ impl Graph {
         relationships: impl Iterator<Item = RelationshipFact>,
         attestations: impl Iterator<Item = AttestationFact>,
     ) -> Self {
-        Self::from_state(State::load(as_of, entities, relationships, attestations), seq)
+        Self::from_state(State::load(as_of, seq, entities, relationships, attestations), seq)
     }
 
     fn from_state(mut state: State, seq: u64) -> Self {

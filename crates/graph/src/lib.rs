@@ -12,6 +12,7 @@ mod graph;
 mod learned;
 mod neighbours;
 mod outlook;
+mod parallel;
 mod predict;
 mod ranking;
 mod search;

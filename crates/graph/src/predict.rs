@@ -5,7 +5,7 @@
 //! [`Graph::relearn`], which learns everything in the order of (effective date, URI): the
 //! reference. What is deleted, refused or hidden stays learned until then.
 
-use crate::facts::Facts;
+use crate::facts::{Facts, NONE};
 use crate::graph::Graph;
 use crate::learned::{Learned, Lesson, Stated};
 use crate::state::State;
@@ -14,6 +14,9 @@ use std::collections::HashMap;
 
 const DAY: f64 = 86_400e6;
 
+/// Lessons whose people are fetched together: they fit in the nearest cache.
+const BLOCK: usize = 64;
+
 /// When and from what it was learned.
 #[derive(Debug, Default)]
 pub(crate) struct Taught {
@@ -21,13 +24,24 @@ pub(crate) struct Taught {
     since: Option<Vec<Lesson>>,
     /// The graph's version when the last relearning began.
     version: u64,
+    /// How many changes the graph had seen then.
+    changes: u64,
+}
+
+impl Taught {
+    /// From a graph of a version, just loaded.
+    pub(crate) fn at(version: u64) -> Self {
+        Self { version, ..Self::default() }
+    }
 }
 
 fn stated(facts: &Facts, slot: u32) -> Stated {
-    Stated {
-        y: f64::from(facts.record(slot).strength) / 100.0,
-        at: facts.created(slot) as f64 / DAY,
-    }
+    Stated { y: f64::from(facts.record(slot).strength) / 100.0, at: day_of(facts.created(slot)) }
+}
+
+/// Days since 1970 of an instant.
+fn day_of(micros: i64) -> f64 {
+    micros as f64 / DAY
 }
 
 fn lesson(facts: &Facts, slot: u32) -> Option<Lesson> {
@@ -66,6 +80,48 @@ impl State {
     /// What `from` has said of `to`.
     fn answer(&self, from: u32, to: u32) -> Option<Stated> {
         newest(&self.facts, from, to).map(|slot| stated(&self.facts, slot))
+    }
+}
+
+/// All that is to be learned from what is there, in the order of (effective date, URI).
+pub(crate) fn learned_from(facts: &Facts) -> Learned {
+    let mut slots: Vec<u32> = facts
+        .records(0..facts.record_slots())
+        .filter(|(slot, r)| r.pair != NONE && facts.counted(*slot))
+        .map(|(slot, _)| slot)
+        .collect();
+    slots.sort_unstable_by(|&a, &b| {
+        let at = |slot| day_of(facts.created(slot));
+        at(a).total_cmp(&at(b)).then_with(|| facts.compare_uris(a, b))
+    });
+    let mut learned = Learned::about(facts);
+    let lessons = slots.iter().filter_map(|&s| Some((lesson(facts, s)?, spoken(facts, s))));
+    learn_all(&mut learned, lessons);
+    learned
+}
+
+/// Learns what is in order, with the answers that come before.
+fn learn_all(learned: &mut Learned, mut lessons: impl Iterator<Item = (Lesson, Spoken)>) {
+    let mut said: HashMap<(u32, u32), Stated> = HashMap::new();
+    let mut block = Vec::with_capacity(BLOCK);
+    loop {
+        block.clear();
+        block.extend(lessons.by_ref().take(BLOCK));
+        if block.is_empty() {
+            return;
+        }
+        learned.fetch(block.iter().map(|(lesson, _)| lesson));
+        for (lesson, spoken) in &block {
+            let (from, to) = (lesson.key.owner.0, lesson.subject);
+            let answer = match spoken {
+                Spoken::Both => said.get(&(to, from)).copied(),
+                Spoken::One => None,
+            };
+            learned.learn(lesson, answer);
+            if let Spoken::Both = spoken {
+                said.insert((from, to), lesson.stated);
+            }
+        }
     }
 }
 
@@ -134,15 +190,21 @@ impl Graph {
         self.state.read().taught.version
     }
 
-    /// Learns everything anew, in the order of (effective date, URI). To be called after a load
-    /// and once a day, off the path of requests; changes go on meanwhile, and are learned on top.
+    /// Learns everything anew, in the order of (effective date, URI). To be called
+    /// once a day, off the path of requests; changes go on meanwhile, and are learned on top.
+    /// Where nothing has changed since, what is known is what would be learned.
     pub fn relearn(&self) {
         // Of what comes while it learns, some is learned twice: so it is named by the version it
         // began with.
         let taught = self.version();
-        {
-            self.state.write().taught.since = Some(Vec::new());
-        }
+        let changes = {
+            let mut state = self.state.write();
+            if state.changes == state.taught.changes {
+                return;
+            }
+            state.taught.since = Some(Vec::new());
+            state.changes
+        };
         let mut lessons = self.read_long(
             |_| Vec::new(),
             |state, all: &mut Vec<(Lesson, Spoken)>, n| {
@@ -151,7 +213,7 @@ impl Graph {
                 let to = (from + 1024).min(facts.record_slots());
                 (from < to).then(|| {
                     let live = (from..to).map(|slot| slot as u32);
-                    let live = live.filter(|&s| facts.record(s).pair != crate::facts::NONE);
+                    let live = live.filter(|&s| facts.record(s).pair != NONE);
                     all.extend(live.filter_map(|s| Some((lesson(facts, s)?, spoken(facts, s)))));
                     to - from
                 })
@@ -173,22 +235,10 @@ impl Graph {
         });
         lessons.sort_by(order);
         let mut learned = Learned::about(&self.state.read().facts);
-        let mut said: HashMap<(u32, u32), Stated> = HashMap::new();
-        for (lesson, spoken) in &lessons {
-            let (from, to) = (lesson.key.owner.0, lesson.subject);
-            let answer = match spoken {
-                Spoken::Both => said.get(&(to, from)).copied(),
-                Spoken::One => None,
-            };
-            learned.learn(lesson, answer);
-            if let Spoken::Both = spoken {
-                said.insert((from, to), lesson.stated);
-            }
-        }
-        drop(lessons);
+        learn_all(&mut learned, lessons.into_iter());
         let mut state = self.state.write();
         let since = state.taught.since.take().unwrap_or_default();
-        state.taught.version = taught;
+        state.taught = Taught { since: None, version: taught, changes };
         state.learned = learned;
         for lesson in since {
             state.learn_on_top(&lesson);

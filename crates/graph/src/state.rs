@@ -4,7 +4,8 @@ use crate::derived::Derived;
 use crate::facts::{Facts, KNOWN, NONE, Statement};
 use crate::formula::Trust;
 use crate::learned::Learned;
-use crate::predict::Taught;
+use crate::parallel;
+use crate::predict::{self, Taught};
 use crate::web::{CLOSED, Edge, Half, MAX_NODE, ODD, Odd, PairEdit, Web};
 use rhiz_domain::fact::{
     AttestationFact, Change, Consent, Day, EntityFact, RecordKey, RelationshipFact,
@@ -49,53 +50,67 @@ impl State {
         }
     }
 
-    /// From everything that is live.
+    /// From everything that is live, of which `seq` is the last change.
     pub(crate) fn load(
         day: Day,
+        seq: u64,
         entities: impl Iterator<Item = EntityFact>,
         relationships: impl Iterator<Item = RelationshipFact>,
         attestations: impl Iterator<Item = AttestationFact>,
     ) -> Self {
         let mut state = Self::new(day);
         let facts = &mut state.facts;
-        facts.fill(
-            entities.filter(|e| e.id.0 <= MAX_NODE),
-            Hinted { count: relationships.size_hint().0, of: relationships.filter(sound) },
-        );
+        facts.fill(entities.filter(|e| e.id.0 <= MAX_NODE), relationships.filter(sound));
         for fact in attestations.filter(sound_attestation) {
             if let Some(old) = facts.find_attestation(fact.key) {
                 facts.remove_attestation(old);
             }
             facts.insert_attestation(&fact);
         }
-        for pair in 0..facts.pairs.len() as u32 {
-            facts.refresh_pair(pair);
-        }
-        for pair in 0..facts.pairs.len() as u32 {
-            facts.drop_empty_pair(pair);
-        }
-        state.derived = Derived::compute(&state.facts, day);
-        state.learned = Learned::about(&state.facts);
-        for id in 0..state.facts.people_slots() as u32 {
-            state.recount_entity(id);
-        }
-        let all: Vec<u32> = state.facts.live_attestations().collect();
-        for slot in all {
-            state.recount_attestation(slot);
-        }
+        facts.refresh_all();
+        let facts = &state.facts;
+        (state.derived, state.learned) = parallel::both(
+            facts.record_slots(),
+            || Derived::compute(facts, day),
+            || predict::learned_from(facts),
+        );
+        state.taught = Taught::at(seq);
+        state.count_all();
         state
+    }
+
+    /// Counts who exists, and the attestations that count.
+    fn count_all(&mut self) {
+        // Most are named by a record: the others are asked about one by one.
+        let named = self.facts.named_by_pairs();
+        for id in 0..self.facts.people_slots() as u32 {
+            if named[id as usize / 64] >> (id % 64) & 1 == 1 {
+                self.facts.person_mut(id).counted = true;
+                self.entities += 1;
+            } else {
+                self.recount_entity(id);
+            }
+        }
+        let all: Vec<u32> = self.facts.live_attestations().collect();
+        for slot in all {
+            self.recount_attestation(slot);
+        }
     }
 
     /// Every edge there is.
     pub(crate) fn web(facts: &Facts, derived: &Derived, version: u64) -> Web {
-        let mut all = Vec::with_capacity(facts.record_count());
-        let mut statements = Vec::new();
-        for pair in facts.live_pairs() {
-            if let Some(edge) = edge(facts, derived, pair, &mut statements) {
-                all.push((facts.pairs[pair as usize].lo, edge));
+        let pairs = facts.pairs.len();
+        let ranges = parallel::ranges(pairs, parallel::jobs(pairs), 1);
+        let edges = parallel::run(ranges, |range| {
+            let mut all = Vec::with_capacity(range.len());
+            let mut statements = Vec::new();
+            for (pair, p) in facts.live_pairs(range) {
+                let edge = edge(facts, derived, pair, &mut statements);
+                all.extend(edge.map(|edge| (p.lo, edge)));
             }
-        }
-        Web::build(version, derived.day, &mut all)
+            all
+        });
+        Web::build(version, derived.day, &edges)
     }
 
     /// One change. Applying it twice is the same as once.
@@ -390,24 +405,6 @@ impl State {
                 (web.edge(lo, hi) != new).then_some(PairEdit { lo, hi, edge: new })
             })
             .collect()
-    }
-}
-
-/// An iterator that says about how long it is: a filter forgets.
-struct Hinted<I> {
-    count: usize,
-    of: I,
-}
-
-impl<I: Iterator> Iterator for Hinted<I> {
-    type Item = I::Item;
-
-    fn next(&mut self) -> Option<I::Item> {
-        self.of.next()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.count, None)
     }
 }
 

@@ -14,8 +14,9 @@ mod tally;
 pub(crate) use shares::{StandingShare, TrustShare};
 pub(crate) use tally::{Tally, Totals};
 
-use crate::facts::{Facts, NONE};
+use crate::facts::{Facts, NONE, Pair};
 use crate::formula::{self, Sum, Trust};
+use crate::parallel;
 use rhiz_domain::fact::{AttestationKind, Day};
 use std::collections::HashMap;
 
@@ -41,10 +42,8 @@ pub(crate) struct Derived {
     pub(crate) totals: Totals,
 }
 
-/// Threads for what is worked out for everyone at once. More do not help: memory is the limit.
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get().min(4))
-}
+/// Pairs whose tallies are fetched together: they fit in the nearest cache.
+const BLOCK: usize = 64;
 
 impl Derived {
     /// Of nothing.
@@ -60,82 +59,84 @@ impl Derived {
         new.tallies.reserve(facts.people_slots() / 8 * 9);
         new.trust.reserve(facts.record_slots() / 8 * 9);
         new.make_room(facts);
-        new.gather(facts, Self::enter_standing_of);
-        new.assess_all(facts);
-        new.gather(facts, Self::enter_trust_of);
+        new.assess_unattested(facts);
+        new.gather(facts);
+        // What is attested depends on everybody's standing.
+        let attested = facts.attested_pairs();
+        for &pair in &attested {
+            for slot in facts.records_of(pair) {
+                new.assess(facts, slot);
+            }
+        }
+        for &pair in &attested {
+            new.enter_trust(facts, pair);
+        }
         new
     }
 
-    /// Enters the shares of all pairs, on several threads: each one goes through all pairs, as
-    /// they lie in memory, and fills the tallies of some entities.
-    fn gather(
-        &mut self,
-        facts: &Facts,
-        enter: fn(&Self, &Facts, u32, u32, &mut Tally, &mut Totals),
-    ) {
-        let mut tallies = std::mem::take(&mut self.tallies);
-        let part = tallies.len().div_ceil(threads()).max(1);
+    /// Works out the trust of all records that nobody attests.
+    fn assess_unattested(&mut self, facts: &Facts) {
+        let mut trust = std::mem::take(&mut self.trust);
+        let share = trust.len().div_ceil(parallel::jobs(trust.len())).max(1);
         let this = &*self;
-        let parts: Vec<Totals> = std::thread::scope(|scope| {
-            let workers: Vec<_> = tallies
-                .chunks_mut(part)
-                .zip((0..).step_by(part))
-                .map(|(tallies, first)| {
-                    scope.spawn(move || {
-                        let mut totals = Totals::default();
-                        for pair in facts.live_pairs() {
-                            let p = &facts.pairs[pair as usize];
-                            for x in [p.lo, p.hi] {
-                                let place = x.checked_sub(first).map(|at| at as usize);
-                                if let Some(tally) = place.and_then(|at| tallies.get_mut(at)) {
-                                    enter(this, facts, pair, x, tally, &mut totals);
-                                }
-                            }
+        parallel::run(trust.chunks_mut(share).zip((0..).step_by(share)), |(trust, first)| {
+            let records = facts.records(first..first + trust.len());
+            for (trust, (slot, r)) in trust.iter_mut().zip(records) {
+                if r.pair != NONE && r.target == NONE {
+                    *trust = this.work_out_trust(facts, slot, None);
+                }
+            }
+        });
+        self.trust = trust;
+    }
+
+    /// Enters the shares of all pairs, those in the trust of an attested pair apart, on several
+    /// threads: each one goes through all pairs, as they lie in memory, and fills the tallies of
+    /// some entities. Those are what it waits for: so each is looked at only once.
+    fn gather(&mut self, facts: &Facts) {
+        let mut tallies = std::mem::take(&mut self.tallies);
+        let pairs = 0..facts.pairs.len();
+        let share = tallies.len().div_ceil(parallel::jobs(pairs.len())).max(1);
+        let parts = tallies.chunks_mut(share).zip((0u32..).step_by(share));
+        let this = &*self;
+        let parts = parallel::run(parts, |(tallies, first)| {
+            let mut totals = Totals::default();
+            let place = |x: u32| x.checked_sub(first).map(|at| at as usize);
+            let last = tallies.len();
+            let mine = |x: u32| place(x).is_some_and(|at| at < last);
+            let mut pairs =
+                facts.live_pairs(pairs.clone()).filter(|(_, p)| mine(p.lo) || mine(p.hi));
+            let mut block = Vec::with_capacity(BLOCK);
+            loop {
+                block.clear();
+                block.extend(pairs.by_ref().take(BLOCK));
+                if block.is_empty() {
+                    break;
+                }
+                let places = |p: &Pair| [p.lo, p.hi].map(|x| (x, place(x).filter(|at| *at < last)));
+                // Memory brings many at the same time, if it is asked for them one after another.
+                let ends = block.iter().flat_map(|(_, p)| places(p));
+                let fetched = ends.filter_map(|(_, at)| Some(tallies[at?].fetch()));
+                std::hint::black_box(fetched.fold(0, u64::wrapping_add));
+                for &(pair, p) in &block {
+                    let attested = facts.records_of(pair).any(|s| facts.record(s).target != NONE);
+                    for (x, at) in places(p) {
+                        let Some(at) = at else { continue };
+                        let tally = &mut tallies[at];
+                        this.enter_standing_of(facts, pair, x, tally, &mut totals);
+                        if !attested {
+                            this.enter_trust_of(facts, pair, x, tally, &mut totals);
                         }
-                        totals
-                    })
-                })
-                .collect();
-            workers.into_iter().map(join).collect()
+                    }
+                }
+            }
+            totals
         });
         self.tallies = tallies;
         for part in parts {
             self.totals.relationships += part.relationships;
             self.totals.mutual += part.mutual;
             self.totals.verified_entities += part.verified_entities;
-        }
-    }
-
-    /// Works out backing and trust of all records, on several threads.
-    fn assess_all(&mut self, facts: &Facts) {
-        let mut trust = std::mem::take(&mut self.trust);
-        let part = trust.len().div_ceil(threads()).max(1);
-        let this = &*self;
-        let backings: Vec<Vec<(u32, Backing)>> = std::thread::scope(|scope| {
-            let workers: Vec<_> = trust
-                .chunks_mut(part)
-                .zip((0..).step_by(part))
-                .map(|(trust, first)| {
-                    scope.spawn(move || {
-                        let mut backings = Vec::new();
-                        for (trust, slot) in trust.iter_mut().zip(first..) {
-                            let r = facts.record(slot);
-                            if r.pair == NONE {
-                                continue;
-                            }
-                            let backing = this.work_out_backing(facts, slot);
-                            *trust = this.work_out_trust(facts, slot, backing.as_ref());
-                            backings.extend(backing.map(|b| (slot, b)));
-                        }
-                        backings
-                    })
-                })
-                .collect();
-            workers.into_iter().map(join).collect()
-        });
-        self.trust = trust;
-        for (slot, backing) in backings.into_iter().flatten() {
-            self.set_backing(slot, Some(backing));
         }
     }
 
@@ -256,9 +257,4 @@ impl Derived {
             voices,
         })
     }
-}
-
-/// What a worker found; its panic is ours.
-fn join<T>(worker: std::thread::ScopedJoinHandle<'_, T>) -> T {
-    worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -27,6 +27,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Something of its beginning and of its end: afterwards all of it is in the cache.
+    pub(super) fn fetch(&self) -> u64 {
+        self.received_strength.low_bits() ^ u64::from(self.interactions)
+    }
+
     /// All of it, for hashing.
     pub(crate) fn fields(&self) -> impl std::hash::Hash {
         (

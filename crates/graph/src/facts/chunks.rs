@@ -43,6 +43,21 @@ impl<T> Chunks<T> {
         self.0.iter_mut().flatten()
     }
 
+    /// All of it in at most so many parts of about the same length.
+    pub(super) fn parts_mut(
+        &mut self,
+        parts: usize,
+    ) -> impl Iterator<Item = impl Iterator<Item = &mut T>> {
+        let share = self.0.len().div_ceil(parts.max(1)).max(1);
+        self.0.chunks_mut(share).map(|chunks| chunks.iter_mut().flatten())
+    }
+
+    /// What lies in a range, in order.
+    pub(crate) fn range(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = &T> {
+        let chunks = self.0.iter().skip(range.start / CHUNK);
+        chunks.flatten().skip(range.start % CHUNK).take(range.len())
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.0.iter().map(|chunk| chunk.capacity() * size_of::<T>()).sum()
     }

@@ -1,6 +1,7 @@
 //! Hash indexes that hold slots only: the keys stay where the slots point.
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use std::hash::{BuildHasher, RandomState};
 
 /// A secret of this process. Users choose record keys; without it they could choose colliding
@@ -39,7 +40,6 @@ const PARTS: usize = 1024;
 pub(super) struct Slots {
     /// None until something is put in.
     parts: Vec<HashTable<u32>>,
-    len: usize,
 }
 
 /// Bits that the tables themselves make no use of.
@@ -57,33 +57,55 @@ impl Slots {
             self.parts.resize_with(PARTS, HashTable::new);
         }
         self.parts[part(hash)].insert_unique(hash, slot, |&slot| rehash(slot));
-        self.len += 1;
     }
 
     pub(super) fn remove(&mut self, hash: u64, slot: u32) {
         let Some(part) = self.parts.get_mut(part(hash)) else { return };
         if let Ok(entry) = part.find_entry(hash, |&s| s == slot) {
             entry.remove();
-            self.len -= 1;
         }
     }
 
-    /// Room for so many more, in the mean: a part may get more than its share.
-    pub(super) fn reserve(&mut self, more: usize, rehash: impl Fn(u32) -> u64) {
-        if more < 8 * PARTS {
-            return;
+    /// Fills an empty index with about so many, given with their hashes: part after part, so that
+    /// each stays in the cache while it is filled. Of those that are the `same` the first one is
+    /// put in; `again` is told of every other one, and of the first.
+    pub(super) fn fill(
+        &mut self,
+        about: usize,
+        all: impl Iterator<Item = (u64, u32)>,
+        same: impl Fn(u32, u32) -> bool,
+        mut again: impl FnMut(u32, u32),
+    ) {
+        debug_assert!(self.parts.is_empty());
+        let mut lists: Vec<Vec<(u64, u32)>> = Vec::new();
+        let share = about / PARTS;
+        lists.resize_with(PARTS, || Vec::with_capacity(share + share / 16));
+        for (hash, slot) in all {
+            lists[part(hash)].push((hash, slot));
         }
-        if self.parts.is_empty() {
+        if self.parts.is_empty() && lists.iter().any(|list| !list.is_empty()) {
             self.parts.resize_with(PARTS, HashTable::new);
         }
-        let share = more / PARTS;
-        for part in &mut self.parts {
-            part.reserve(share + share / 8, |&slot| rehash(slot));
+        for (part, list) in self.parts.iter_mut().zip(lists) {
+            // It is empty, so nothing is hashed; afterwards all of them fit in, so nothing is
+            // hashed again. Some more, for what comes later.
+            part.reserve(list.len() + list.len() / 16, |_| 0);
+            for (hash, slot) in list {
+                match part.entry(hash, |&known| same(known, slot), |_| 0) {
+                    Entry::Occupied(known) => again(slot, *known.get()),
+                    Entry::Vacant(place) => {
+                        place.insert(slot);
+                    }
+                }
+            }
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.len
+    /// Gives every slot another number, which stands for the same thing.
+    pub(super) fn renumber(&mut self, new: impl Fn(u32) -> u32) {
+        for slot in self.parts.iter_mut().flat_map(HashTable::iter_mut) {
+            *slot = new(*slot);
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {

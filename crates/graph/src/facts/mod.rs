@@ -198,13 +198,29 @@ impl Facts {
         self.records.len()
     }
 
-    pub(crate) fn record_count(&self) -> usize {
-        self.by_key.len()
-    }
-
     /// Slots of all records that are there.
     pub(crate) fn live_records(&self) -> impl Iterator<Item = u32> {
         (0..self.records.len() as u32).filter(|&s| self.records[s as usize].pair != NONE)
+    }
+
+    /// Every record slot, with what lies there; free ones too.
+    pub(crate) fn records(
+        &self,
+        range: std::ops::Range<usize>,
+    ) -> impl Iterator<Item = (u32, &Record)> {
+        (range.start as u32..).zip(self.records.range(range))
+    }
+
+    /// Pairs of whose records an attestation speaks, each once, in order.
+    pub(crate) fn attested_pairs(&self) -> Vec<u32> {
+        // A free target may still name a record, which then does not name it.
+        let records = (0..).zip(self.targets.iter()).filter(|(_, t)| t.record != NONE);
+        let records = records.map(|(slot, t)| (slot, self.record(t.record)));
+        let attested = records.filter(|(slot, r)| r.pair != NONE && r.target == *slot);
+        let mut pairs: Vec<u32> = attested.map(|(_, r)| r.pair).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs
     }
 
     pub(crate) fn find_record(&self, key: RecordKey) -> Option<u32> {

@@ -1,6 +1,6 @@
 //! Two people and all that is stated between them.
 
-use super::{Facts, NONE, Slots, put};
+use super::{Chunks, Facts, NONE, Record, Slots, put};
 use crate::formula::Trust;
 use rhiz_domain::fact::{AttestationKind, Consent, Visibility};
 use std::cmp::Ordering;
@@ -26,6 +26,30 @@ pub(crate) struct Pair {
 impl Pair {
     pub(super) fn hash(&self, seed: &super::Seed) -> u64 {
         seed.numbers(u64::from(self.lo), u64::from(self.hi))
+    }
+
+    /// Works out what follows `head`, from records that are marked where they are refused.
+    pub(super) fn refresh(&mut self, records: &Chunks<Record>, active: bool) {
+        let (mut visibility, mut consent, mut open) = (Visibility::Public, Consent::Full, false);
+        let (mut by_lo, mut by_hi, mut by_both) = (false, false, false);
+        let mut at = self.head;
+        while at != NONE {
+            let r = &records[at as usize];
+            if r.visibility != Visibility::Private {
+                open = true;
+                visibility = visibility.max(r.visibility);
+                consent = consent.max(r.consent);
+                if active && !r.refused {
+                    by_both |= r.signed_by_both();
+                    by_lo |= r.owner == self.lo;
+                    by_hi |= r.owner == self.hi;
+                }
+            }
+            at = r.next;
+        }
+        self.mutual = by_both || (by_lo && by_hi);
+        (self.active, self.open) = (active, open);
+        (self.visibility, self.consent) = (visibility, consent);
     }
 
     pub(crate) fn other(&self, x: u32) -> u32 {
@@ -125,9 +149,13 @@ impl Facts {
         true
     }
 
-    /// Slots of all pairs with a record.
-    pub(crate) fn live_pairs(&self) -> impl Iterator<Item = u32> {
-        (0..self.pairs.len() as u32).filter(|&s| self.pairs[s as usize].head != NONE)
+    /// The pairs with a record among the slots of a range.
+    pub(crate) fn live_pairs(
+        &self,
+        range: std::ops::Range<usize>,
+    ) -> impl Iterator<Item = (u32, &Pair)> {
+        let first = range.start as u32;
+        (first..).zip(self.pairs.range(range)).filter(|(_, pair)| pair.head != NONE)
     }
 
     /// All records of a pair.
@@ -159,32 +187,18 @@ impl Facts {
     pub(crate) fn refresh_pair(&mut self, pair: u32) {
         let Pair { lo, hi, head, .. } = self.pairs[pair as usize];
         let active = self.active(lo) && self.active(hi);
-        let (mut visibility, mut consent, mut open) = (Visibility::Public, Consent::Full, false);
-        let (mut by_lo, mut by_hi, mut by_both) = (false, false, false);
         let mut at = head;
         while at != NONE {
             let refused = active && self.last_word(at) == Some(AttestationKind::Dispute);
             let r = &mut self.records[at as usize];
             r.refused = refused;
-            if r.visibility != Visibility::Private {
-                open = true;
-                visibility = visibility.max(r.visibility);
-                consent = consent.max(r.consent);
-                if active && !refused {
-                    by_both |= r.signed_by_both();
-                    by_lo |= r.owner == lo;
-                    by_hi |= r.owner == hi;
-                }
-            }
             at = r.next;
         }
-        let p = &mut self.pairs[pair as usize];
-        p.mutual = by_both || (by_lo && by_hi);
-        (p.active, p.open, p.visibility, p.consent) = (active, open, visibility, consent);
+        self.pairs[pair as usize].refresh(&self.records, active);
     }
 
     /// What the participant who does not own a record said of it last.
-    fn last_word(&self, slot: u32) -> Option<AttestationKind> {
+    pub(super) fn last_word(&self, slot: u32) -> Option<AttestationKind> {
         let r = self.record(slot);
         if r.target == NONE {
             return None;

@@ -15,7 +15,7 @@ pub(crate) struct Person {
     /// Targets in their repo.
     pub(crate) about: Vec<u32>,
     pub(crate) active: bool,
-    stands_alone: bool,
+    pub(super) stands_alone: bool,
     /// As counted among the entities.
     pub(crate) counted: bool,
 }

@@ -230,6 +230,14 @@ impl Learned {
         new
     }
 
+    /// Brings near what is known of the people of some lessons: memory brings many at the same
+    /// time, if it is asked for them one after another.
+    pub(crate) fn fetch<'a>(&self, lessons: impl Iterator<Item = &'a Lesson>) {
+        let people = lessons.flat_map(|lesson| [lesson.key.owner.0, lesson.subject]);
+        let roles = people.filter_map(|id| self.roles.get(id as usize));
+        std::hint::black_box(roles.map(|[rater, ratee]| rater.at + ratee.at).sum::<f64>());
+    }
+
     fn see(&self, from: u32, to: u32, at: f64, answer: Option<Stated>) -> Seen {
         let role = |id: u32, n: usize, manner: &Manner| {
             self.roles.get(id as usize).map_or(Role::default(), |roles| roles[n]).at(at, manner)

@@ -12,7 +12,9 @@ pub(crate) use half::{CLOSED, Half, MAX_NODE, ODD};
 pub(crate) use page::Edges;
 
 use crate::facts::{Statement, choose};
+use crate::parallel;
 use page::{Edit, PAGE, Page};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What an odd pair states, in the order of the URIs, with the text of each type.
@@ -78,55 +80,15 @@ pub(crate) struct Web {
 
 impl Web {
     /// From every edge there is, each seen from its lower end, in any order.
-    pub(crate) fn build(version: u64, day: i32, all: &mut Vec<(u32, Edge)>) -> Self {
-        let mut web = Self { branches: Vec::new(), edges: all.len(), version, day };
-        let nodes = all.iter().map(|(_, e)| e.half.neighbour() as usize + 1).max().unwrap_or(0);
-        // A counting sort by entity: places first, then halves.
-        let mut start = vec![0u32; nodes + 1];
-        for (lo, edge) in all.iter() {
-            start[*lo as usize] += 1;
-            start[edge.half.neighbour() as usize] += 1;
-        }
-        let mut sum = 0;
-        for place in &mut start {
-            sum += std::mem::replace(place, sum);
-        }
-        let mut odd: Vec<(u32, u32, Arc<Odd>)> = Vec::new();
-        let mut halves = vec![(Half::new(0, 0, 0, 0), 0u32); sum as usize];
-        for (lo, edge) in all.drain(..) {
-            let hi = edge.half.neighbour();
-            for (node, half) in [(lo, edge.half), (hi, edge.half.to(lo))] {
-                let at = &mut start[node as usize];
-                halves[*at as usize] = (half, edge.slot);
-                *at += 1;
-            }
-            if let Some(text) = edge.odd {
-                odd.push((lo, hi, Arc::clone(&text)));
-                odd.push((hi, lo, text));
-            }
-        }
-        odd.sort_unstable_by_key(|o| (o.0, o.1));
-        let mut odd = odd.into_iter().peekable();
-        // Now start[node] is where the node's halves end.
-        let mut lists: [Vec<(Half, u32)>; PAGE] = std::array::from_fn(|_| Vec::new());
-        let mut from = 0usize;
-        for first in (0..nodes).step_by(PAGE) {
-            for (place, list) in lists.iter_mut().enumerate() {
-                list.clear();
-                if let Some(&end) = start.get(first + place)
-                    && first + place < nodes
-                {
-                    list.extend_from_slice(&halves[from..end as usize]);
-                    from = end as usize;
-                }
-            }
-            let mut here = Vec::new();
-            while let Some((node, neighbour, text)) = odd.next_if(|o| (o.0 as usize) < first + PAGE)
-            {
-                here.push(((node as usize % PAGE) as u8, neighbour, text));
-            }
-            if lists.iter().any(|list| !list.is_empty()) {
-                *web.page_mut(first) = Some(Arc::new(Page::build(first as u32, &mut lists, here)));
+    pub(crate) fn build(version: u64, day: i32, all: &[Vec<(u32, Edge)>]) -> Self {
+        let edges = all.iter().map(Vec::len).sum();
+        let mut web = Self { branches: Vec::new(), edges, version, day };
+        let ends = all.iter().flatten().map(|(_, edge)| edge.half.neighbour() as usize + 1);
+        let nodes = ends.max().unwrap_or(0);
+        let ranges = parallel::ranges(nodes, parallel::jobs(edges), PAGE);
+        for pages in parallel::run(ranges, |nodes| pages(all, nodes)) {
+            for (first, page) in pages {
+                *web.page_mut(first) = Some(page);
             }
         }
         web
@@ -212,4 +174,51 @@ impl Web {
         }
         bytes
     }
+}
+
+/// The pages of the entities in a range that begins with one, each with its first entity.
+fn pages(all: &[Vec<(u32, Edge)>], nodes: Range<usize>) -> Vec<(usize, Arc<Page>)> {
+    let place = |node: u32| (node as usize).checked_sub(nodes.start).filter(|at| *at < nodes.len());
+    // A counting sort by entity: places first, then halves.
+    let mut ends = vec![0usize; nodes.len()];
+    for (lo, edge) in all.iter().flatten() {
+        for at in [*lo, edge.half.neighbour()].into_iter().filter_map(place) {
+            ends[at] += 1;
+        }
+    }
+    let mut sum = 0;
+    for end in &mut ends {
+        sum += std::mem::replace(end, sum);
+    }
+    let mut odd: Vec<(u32, u32, Arc<Odd>)> = Vec::new();
+    let mut halves = vec![(Half::new(0, 0, 0, 0), 0u32); sum];
+    for (lo, edge) in all.iter().flatten() {
+        let hi = edge.half.neighbour();
+        for (node, other) in [(*lo, hi), (hi, *lo)] {
+            let Some(at) = place(node) else { continue };
+            halves[ends[at]] = (edge.half.to(other), edge.slot);
+            ends[at] += 1;
+            odd.extend(edge.odd.as_ref().map(|odd| (node, other, Arc::clone(odd))));
+        }
+    }
+    odd.sort_unstable_by_key(|o| (o.0, o.1));
+    let mut odd = odd.into_iter().peekable();
+    let mut pages = Vec::with_capacity(nodes.len().div_ceil(PAGE));
+    let mut lists: [Vec<(Half, u32)>; PAGE] = std::array::from_fn(|_| Vec::new());
+    let mut from = 0;
+    for (first, ends) in nodes.step_by(PAGE).zip(ends.chunks(PAGE)) {
+        lists.iter_mut().for_each(Vec::clear);
+        for (list, &end) in lists.iter_mut().zip(ends) {
+            list.extend_from_slice(&halves[from..end]);
+            from = end;
+        }
+        let mut here = Vec::new();
+        while let Some((node, other, text)) = odd.next_if(|o| (o.0 as usize) < first + PAGE) {
+            here.push(((node as usize % PAGE) as u8, other, text));
+        }
+        if lists.iter().any(|list| !list.is_empty()) {
+            pages.push((first, Arc::new(Page::build(first as u32, &mut lists, here))));
+        }
+    }
+    pages
 }

@@ -5,6 +5,7 @@ mod affected;
 mod applying;
 mod examples;
 mod exhaustive;
+mod loading;
 mod naive;
 #[path = "../../benches/graph/networks.rs"]
 mod networks;
