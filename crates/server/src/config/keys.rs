@@ -246,8 +246,9 @@ pub static KEYS: &[Key] = &[
         env: "FIREHOSE_VERIFY",
         kind: Switch,
         default: Text("true"),
-        doc: "Whether each record must be proven by its repo's signature; without, every record \
-              is marked `verified_source: false`.",
+        doc: "Whether what the stream says must be proven: handles are looked up, both ways, before \
+              they are believed. (Records are not proven yet: each is marked \
+              `verified_source: false`.)",
     },
     Key {
         name: "network.plc_url",
