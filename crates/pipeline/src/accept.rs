@@ -57,8 +57,13 @@ pub enum SubmitError {
     #[error("Event pipeline backpressure active")]
     Backpressure,
     /// An operator has paused the intake of this type.
-    #[error("the intake of {0} is paused")]
-    Paused(EventType),
+    #[error("item {index}: the intake of {event_type} is paused")]
+    Paused {
+        /// Which, from 0.
+        index: usize,
+        /// What is paused.
+        event_type: EventType,
+    },
     /// It is more than will ever fit.
     #[error("it is more than the pipeline may hold at all: send it in smaller parts")]
     TooMuch,
@@ -135,8 +140,10 @@ impl Pipeline {
         }
         let started = shared.clock.elapsed();
         let paused = shared.journal.paused().intake;
-        if let Some(submission) = submissions.iter().find(|s| paused.contains(s.event_type)) {
-            return Err(SubmitError::Paused(submission.event_type));
+        let still = |s: &Submission| paused.contains(s.event_type);
+        if let Some(index) = submissions.iter().position(still) {
+            let event_type = submissions[index].event_type;
+            return Err(SubmitError::Paused { index, event_type });
         }
         let mut counts = [0; 4];
         let mut bytes = 0;

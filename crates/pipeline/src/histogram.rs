@@ -47,7 +47,21 @@ impl Histogram {
     }
 
     pub(crate) fn quantiles(&self) -> Quantiles {
-        let counts = self.buckets.each_ref().map(|b| b.load(Ordering::Relaxed));
+        Self::quantiles_of([self])
+    }
+
+    /// Of several together.
+    pub(crate) fn quantiles_of<'a>(
+        histograms: impl IntoIterator<Item = &'a Self> + Clone,
+    ) -> Quantiles {
+        let mut counts = [0; BUCKETS];
+        for histogram in histograms.clone() {
+            for (sum, bucket) in counts.iter_mut().zip(&histogram.buckets) {
+                *sum += bucket.load(Ordering::Relaxed);
+            }
+        }
+        let micros = |h: &Self| h.micros.load(Ordering::Relaxed);
+        let micros: u64 = histograms.into_iter().map(micros).sum();
         let count: u64 = counts.iter().sum();
         if count == 0 {
             return Quantiles::default();
@@ -64,7 +78,7 @@ impl Histogram {
         };
         Quantiles {
             count,
-            mean_ms: self.micros.load(Ordering::Relaxed) as f64 / count as f64 / 1e3,
+            mean_ms: micros as f64 / count as f64 / 1e3,
             p50_ms: quantile(0.50),
             p95_ms: quantile(0.95),
             p99_ms: quantile(0.99),

@@ -30,7 +30,7 @@ pub mod work;
 
 pub use accept::{Submission, SubmitError};
 pub use gate::Capacity;
-pub use live::{Heard, Notice, Step};
+pub use live::{Heard, Listener, Notice, Step};
 pub use metrics::{Done, Metrics, Snapshot};
 
 use async_trait::async_trait;
@@ -51,7 +51,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{broadcast, oneshot, watch},
+    sync::{oneshot, watch},
     task::JoinSet,
 };
 
@@ -205,7 +205,8 @@ impl Pipeline {
         for _ in 0..self.shared.settings.workers.get() {
             tasks.spawn(work::run(Arc::clone(&self.shared), self.shared.stop.subscribe()));
         }
-        tasks.spawn(maintain::run(Arc::clone(&self.shared), self.shared.stop.subscribe()));
+        tasks.spawn(maintain::wake(Arc::clone(&self.shared), self.shared.stop.subscribe()));
+        tasks.spawn(maintain::forget(Arc::clone(&self.shared), self.shared.stop.subscribe()));
     }
 
     /// Accepts no more; what is in hand goes on.
@@ -216,7 +217,7 @@ impl Pipeline {
 
     /// Hears of every step from now on, until the pipeline drains. `None` once it does.
     #[must_use]
-    pub fn listen(&self) -> Option<broadcast::Receiver<Heard>> {
+    pub fn listen(&self) -> Option<Listener> {
         // First listen, then look: the end is either heard or seen.
         let listener = self.shared.live.listen();
         (!self.shared.draining.load(Ordering::Acquire)).then_some(listener)

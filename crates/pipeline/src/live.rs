@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rhiz_domain::{Event, Stage};
 use serde::Serialize;
 use std::sync::Arc;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Notices kept for a listener that is slow; what is older it misses, and is told how many.
 const BACKLOG: usize = 4096;
@@ -92,18 +92,44 @@ impl Notice {
 pub enum Heard {
     /// A step of an event.
     Notice(Arc<Notice>),
+    /// The listener was too slow for so many notices.
+    Missed(u64),
     /// The pipeline stops; there will be no more.
     End,
 }
 
 /// Whom to tell.
 pub(crate) struct Live {
-    tell: broadcast::Sender<Heard>,
+    tell: broadcast::Sender<Arc<Notice>>,
+    /// Apart, so that no listener misses it however far behind it is.
+    ended: watch::Sender<bool>,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { tell: broadcast::Sender::new(BACKLOG) }
+        Self { tell: broadcast::Sender::new(BACKLOG), ended: watch::Sender::new(false) }
+    }
+}
+
+/// Hears of every step.
+pub struct Listener {
+    notices: broadcast::Receiver<Arc<Notice>>,
+    ended: watch::Receiver<bool>,
+}
+
+impl Listener {
+    /// The next that is to be heard. After [`Heard::End`] there is nothing more.
+    pub async fn next(&mut self) -> Heard {
+        use broadcast::error::RecvError::{Closed, Lagged};
+        tokio::select! {
+            biased;
+            _ = self.ended.wait_for(|ended| *ended) => Heard::End,
+            notice = self.notices.recv() => match notice {
+                Ok(notice) => Heard::Notice(notice),
+                Err(Lagged(missed)) => Heard::Missed(missed),
+                Err(Closed) => Heard::End,
+            },
+        }
     }
 }
 
@@ -115,14 +141,14 @@ impl Live {
 
     pub(crate) fn tell(&self, notice: Notice) {
         // The last listener may have gone meanwhile.
-        let _ = self.tell.send(Heard::Notice(Arc::new(notice)));
+        let _ = self.tell.send(Arc::new(notice));
     }
 
     pub(crate) fn end(&self) {
-        let _ = self.tell.send(Heard::End);
+        self.ended.send_replace(true);
     }
 
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Heard> {
-        self.tell.subscribe()
+    pub(crate) fn listen(&self) -> Listener {
+        Listener { notices: self.tell.subscribe(), ended: self.ended.subscribe() }
     }
 }

@@ -4,7 +4,7 @@ pub use crate::histogram::Quantiles;
 use crate::{Applied, histogram::Histogram};
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use rhiz_domain::{Event, EventId, EventType, Stage, StageName, store::Depths};
+use rhiz_domain::{Clock, Event, EventId, EventType, Stage, StageName, store::Depths};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,6 +23,10 @@ const WINDOW: u64 = 10;
 pub(crate) struct Timing {
     /// When it was in every answer.
     pub(crate) at: Timestamp,
+    /// The same, by the monotonic clock.
+    pub(crate) elapsed: Duration,
+    /// From its claim until then.
+    pub(crate) work: Duration,
     /// In its processor.
     pub(crate) validation: Duration,
     /// Waiting on the network.
@@ -31,6 +35,8 @@ pub(crate) struct Timing {
     pub(crate) write: Duration,
     /// After the commit.
     pub(crate) after: Applied,
+    /// Counting it.
+    pub(crate) metrics: Duration,
 }
 
 /// An event that was done not long ago.
@@ -63,10 +69,21 @@ pub struct Metrics {
     /// this can be below 0 for an instant.
     in_queue: AtomicI64,
     accept: Histogram,
-    total: [Histogram; EventType::ALL.len()],
-    stages: [Histogram; StageName::ALL.len()],
+    by_type: [OfType; EventType::ALL.len()],
     window: Mutex<[Second; WINDOW as usize + 1]>,
     recent: Mutex<VecDeque<(EventId, EventType, Timing)>>,
+}
+
+/// What events of one type took.
+#[derive(Debug, Default)]
+struct OfType {
+    /// From accept to every answer.
+    total: Histogram,
+    /// From accept to the claim of the attempt that worked.
+    wait: Histogram,
+    /// From that claim to every answer.
+    work: Histogram,
+    stages: [Histogram; StageName::ALL.len()],
 }
 
 /// A worker is busy while this lives.
@@ -88,8 +105,7 @@ impl Metrics {
             retried: AtomicU64::new(0),
             in_queue: AtomicI64::new(i64::try_from(waiting).unwrap_or(i64::MAX)),
             accept: Histogram::default(),
-            total: std::array::from_fn(|_| Histogram::default()),
-            stages: std::array::from_fn(|_| Histogram::default()),
+            by_type: std::array::from_fn(|_| OfType::default()),
             window: Mutex::default(),
             recent: Mutex::default(),
         }
@@ -115,12 +131,21 @@ impl Metrics {
         self.in_queue.fetch_sub(1, Ordering::AcqRel);
     }
 
-    pub(crate) fn applied(&self, elapsed: Duration, event: &Event, timing: Timing) {
+    /// Counts an event that is in every answer. The metrics are a stage themselves: `metrics_since`
+    /// is when it began.
+    pub(crate) fn applied(
+        &self,
+        event: &Event,
+        mut timing: Timing,
+        metrics_since: Duration,
+        clock: &dyn Clock,
+    ) -> Timing {
+        let elapsed = timing.elapsed;
         let total = timing.at.duration_since(event.timestamp).unsigned_abs();
-        self.total[event.event_type as usize].record(total);
-        for (stage, took) in timing.stages() {
-            self.stages[stage as usize].record(took);
-        }
+        let of_type = &self.by_type[event.event_type as usize];
+        of_type.total.record(total);
+        of_type.wait.record(total.saturating_sub(timing.work));
+        of_type.work.record(timing.work);
         {
             let mut window = self.window.lock();
             let second = elapsed.as_secs();
@@ -136,10 +161,15 @@ impl Metrics {
             if recent.len() == RECENT {
                 recent.pop_front();
             }
+            timing.metrics = clock.elapsed().saturating_sub(metrics_since);
             recent.push_back((event.event_id.clone(), event.event_type, timing));
+        }
+        for (stage, took) in timing.stages() {
+            of_type.stages[stage as usize].record(took);
         }
         self.processed.fetch_add(1, Ordering::Relaxed);
         self.in_queue.fetch_sub(1, Ordering::AcqRel);
+        timing
     }
 
     pub(crate) fn recently_done(&self, id: &EventId) -> Option<Done> {
@@ -163,7 +193,14 @@ impl Metrics {
         let over = window.iter().filter(|s| s.second < this && s.second + seconds >= this);
         let (events, micros) = over.fold((0, 0), |(e, m), s| (e + s.events, m + s.micros));
         let busy = self.busy.load(Ordering::Relaxed);
-        let named = |h: &Histogram| Some(h.quantiles()).filter(|q| q.count > 0);
+        let told = |quantiles: Quantiles| Some(quantiles).filter(|q| q.count > 0);
+        let of_types = |which: fn(&OfType) -> &Histogram| -> BTreeMap<&'static str, Quantiles> {
+            let types = EventType::ALL.iter();
+            let named = |t: &EventType| {
+                Some((t.as_str(), told(which(&self.by_type[*t as usize]).quantiles())?))
+            };
+            types.filter_map(named).collect()
+        };
         Snapshot {
             events_processed: self.processed.load(Ordering::Relaxed),
             events_failed: self.failed.load(Ordering::Relaxed),
@@ -186,13 +223,29 @@ impl Metrics {
                 .oldest()
                 .map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),
             accept: self.accept.quantiles(),
-            accept_to_applied: EventType::ALL
-                .iter()
-                .filter_map(|t| Some((t.as_str(), named(&self.total[*t as usize])?)))
-                .collect(),
+            accept_to_applied: of_types(|t| &t.total),
             stages: StageName::ALL
                 .iter()
-                .filter_map(|s| Some((s.as_str(), named(&self.stages[*s as usize])?)))
+                .filter_map(|s| {
+                    let all = self.by_type.iter().map(|t| &t.stages[*s as usize]);
+                    Some((s.as_str(), told(Histogram::quantiles_of(all))?))
+                })
+                .collect(),
+            wait: of_types(|t| &t.wait),
+            work: of_types(|t| &t.work),
+            stages_by_type: EventType::ALL
+                .iter()
+                .filter_map(|event_type| {
+                    let of_type = &self.by_type[*event_type as usize];
+                    let stages: BTreeMap<_, _> = StageName::ALL
+                        .iter()
+                        .filter_map(|s| {
+                            let stage = &of_type.stages[*s as usize];
+                            Some((s.as_str(), told(stage.quantiles())?))
+                        })
+                        .collect();
+                    (!stages.is_empty()).then_some((event_type.as_str(), stages))
+                })
                 .collect(),
         }
     }
@@ -205,6 +258,7 @@ impl Timing {
             (StageName::DatabaseWrite, self.write),
             (StageName::GraphUpdate, self.after.graph),
             (StageName::CacheInvalidation, self.after.cache),
+            (StageName::Metrics, self.metrics),
         ])
     }
 
@@ -258,4 +312,10 @@ pub struct Snapshot {
     pub accept_to_applied: BTreeMap<&'static str, Quantiles>,
     /// By stage.
     pub stages: BTreeMap<&'static str, Quantiles>,
+    /// From accept to the claim of the attempt that worked, by event type.
+    pub wait: BTreeMap<&'static str, Quantiles>,
+    /// From that claim to every answer, by event type.
+    pub work: BTreeMap<&'static str, Quantiles>,
+    /// By event type and stage.
+    pub stages_by_type: BTreeMap<&'static str, BTreeMap<&'static str, Quantiles>>,
 }

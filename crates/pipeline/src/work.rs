@@ -294,8 +294,18 @@ impl<'a> Batch<'a> {
                 }
                 End::Applied => {
                     let Worked { validation, enrichment } = self.worked[index];
-                    let timing = Timing { at: now, validation, enrichment, write, after };
-                    metrics.applied(elapsed, event, timing);
+                    let metrics_since = clock.elapsed();
+                    let timing = Timing {
+                        at: now,
+                        elapsed,
+                        work: elapsed.saturating_sub(self.claimed_at),
+                        validation,
+                        enrichment,
+                        write,
+                        after,
+                        metrics: Duration::ZERO,
+                    };
+                    let timing = metrics.applied(event, timing, metrics_since, &**clock);
                     if heard {
                         live.tell(Notice { stages: timing.told(), ..notice(Step::Applied) });
                     }

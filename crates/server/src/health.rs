@@ -99,6 +99,7 @@ pub struct Health {
     started: Duration,
     draining: AtomicBool,
     dir: PathBuf,
+    firehose: Option<watch::Receiver<FirehoseStatus>>,
 }
 
 /// One check's last result.
@@ -156,6 +157,7 @@ impl Health {
             started: node.clock.elapsed(),
             draining: AtomicBool::new(false),
             dir: node.config.data.dir.clone(),
+            firehose: firehose.clone(),
         });
         for (i, name) in NAMES.into_iter().enumerate() {
             let (health, node, firehose) = (Arc::clone(&health), node.clone(), firehose.clone());
@@ -199,6 +201,12 @@ impl Health {
     #[must_use]
     pub fn uptime(&self) -> Duration {
         self.clock.elapsed().saturating_sub(self.started)
+    }
+
+    /// How old the firehose's newest message was when it came.
+    #[must_use]
+    pub fn source_lag(&self) -> Option<Duration> {
+        self.firehose.as_ref().and_then(|firehose| firehose.borrow().lag)
     }
 
     /// Bytes free on the data directory's disk.

@@ -150,7 +150,7 @@ pub fn bytes(events: &[Event]) -> usize {
 /// Depths with these ready.
 #[must_use]
 pub fn ready(claimable: [usize; 4], bytes: usize) -> Depths {
-    Depths { claimable, bytes, ..Depths::default() }
+    Depths { claimable, counted: claimable.iter().sum(), bytes, ..Depths::default() }
 }
 
 /// One of a priority, none of the others.

@@ -73,6 +73,9 @@ pub type Quota = [usize; 4];
 pub struct Depths {
     /// Ready to be claimed, by priority.
     pub claimable: [usize; 4],
+    /// Those of them that take part of the capacity: not what waited for a retry, for the network,
+    /// or in a pause, so that the pipeline cannot block itself.
+    pub counted: usize,
     /// Claimed and not settled; without retries, which take no part of the capacity.
     pub in_hand: usize,
     /// The payloads of both together, bytes.
@@ -91,13 +94,17 @@ impl Depths {
     /// What counts against the capacity.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.claimable.iter().sum::<usize>() + self.in_hand
+        self.counted + self.in_hand
     }
 
     /// Everything in the journal.
     #[must_use]
     pub fn all(&self) -> usize {
-        self.waiting() + self.scheduled + self.leased + self.paused
+        self.claimable.iter().sum::<usize>()
+            + self.in_hand
+            + self.scheduled
+            + self.leased
+            + self.paused
     }
 
     /// Accept time of the oldest one that is ready, if any.

@@ -1,18 +1,19 @@
 //! Every step of every event is told, in order, to whoever listens; and the end, too.
 
 use crate::rig::{Rig, apply};
+use futures_util::FutureExt;
 use rhiz_domain::{Outcome, StageName, store::Intake};
-use rhiz_pipeline::{Heard, Step};
+use rhiz_pipeline::{Heard, Listener, Step};
 use rhiz_testkit::events::invalidated;
 use std::time::Duration;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::task::unconstrained;
 
 const A: &str = "did:plc:a";
 
-async fn heard(listener: &mut Receiver<Heard>) -> (String, Step) {
-    match listener.recv().await.unwrap() {
+async fn heard(listener: &mut Listener) -> (String, Step) {
+    match listener.next().await {
         Heard::Notice(notice) => (notice.event_id.clone(), notice.step),
-        Heard::End => panic!("the end"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -27,7 +28,7 @@ async fn every_step_is_told_until_the_end() {
     let mut listener = rig.pipeline.listen().unwrap();
     rig.submit([invalidated(A).id("fine")]).await;
     assert_eq!(heard(&mut listener).await, ("fine".into(), Step::Accepted));
-    let Heard::Notice(notice) = listener.recv().await.unwrap() else { panic!("the end") };
+    let Heard::Notice(notice) = listener.next().await else { panic!("the end") };
     assert_eq!(
         (notice.step, notice.event_type, notice.did.as_str()),
         (Step::Applied, "trust.invalidated", A)
@@ -37,13 +38,13 @@ async fn every_step_is_told_until_the_end() {
 
     rig.submit([invalidated(A).id("bad")]).await;
     assert_eq!(heard(&mut listener).await.1, Step::Accepted);
-    let Heard::Notice(notice) = listener.recv().await.unwrap() else { panic!("the end") };
+    let Heard::Notice(notice) = listener.next().await else { panic!("the end") };
     assert_eq!((notice.step, notice.error.as_deref()), (Step::Dead, Some("never")));
 
     let events = vec![invalidated(A).id("slow").build()];
     rig.pipeline.take_in(Intake { events, ..Intake::default() }).await.unwrap();
     assert_eq!(heard(&mut listener).await, ("slow".into(), Step::Accepted));
-    let Heard::Notice(notice) = listener.recv().await.unwrap() else { panic!("the end") };
+    let Heard::Notice(notice) = listener.next().await else { panic!("the end") };
     assert_eq!((notice.step, notice.due), (Step::Retry, Some(rig.due("slow").await)));
     rig.move_to(rig.due("slow").await);
     assert_eq!(heard(&mut listener).await, ("slow".into(), Step::Applied));
@@ -51,7 +52,7 @@ async fn every_step_is_told_until_the_end() {
     rig.submit([invalidated(A).id("fine")]).await;
 
     rig.pipeline.stop(Duration::from_secs(10)).await;
-    assert!(matches!(listener.recv().await, Ok(Heard::End)));
+    assert!(matches!(listener.next().await, Heard::End));
     assert!(rig.pipeline.listen().is_none(), "there is nothing more to hear");
 }
 
@@ -64,12 +65,12 @@ async fn a_slow_listener_misses_and_knows_it() {
         rig.submit((0..1000).map(|i| invalidated(A).id(&format!("{n}-{i}")))).await;
         rig.until(|b| b.pipeline.snapshot().events_processed == (n + 1) * 1000).await;
     }
-    let missed = match listener.recv().await {
-        Err(RecvError::Lagged(missed)) => missed,
+    let missed = match listener.next().await {
+        Heard::Missed(missed) => missed,
         other => panic!("{other:?}"),
     };
     let mut left = 0;
-    while listener.try_recv().is_ok() {
+    while let Some(Heard::Notice(_)) = unconstrained(listener.next()).now_or_never() {
         left += 1;
     }
     assert_eq!(missed + left, 10_000);

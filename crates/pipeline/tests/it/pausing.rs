@@ -24,7 +24,10 @@ async fn a_paused_type_is_refused_and_the_others_are_not() {
     };
     let batch = vec![identity(A, 1, None).id("i"), invalidated(A).id("t")];
     let refused = submit(batch).await;
-    assert!(matches!(refused, Err(SubmitError::Paused(EventType::TrustInvalidated))));
+    assert!(matches!(
+        refused,
+        Err(SubmitError::Paused { index: 1, event_type: EventType::TrustInvalidated })
+    ));
     assert!(rig.find("i").await.is_none(), "nothing of it was stored");
     submit(vec![identity(A, 1, None).id("i")]).await.unwrap();
     // A source has one cursor for all types, so it is not held up by one of them.

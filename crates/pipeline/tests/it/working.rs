@@ -80,8 +80,17 @@ async fn an_event_is_done_when_it_is_in_every_answer() {
         StageName::DatabaseWrite,
         StageName::GraphUpdate,
         StageName::CacheInvalidation,
+        StageName::Metrics,
     ];
     assert_eq!(stages, expected);
+    let told = rig.pipeline.snapshot();
+    for by_type in [&told.accept_to_applied, &told.wait, &told.work] {
+        assert_eq!(by_type["trust.invalidated"].count, 1);
+    }
+    let stages: Vec<_> = told.stages_by_type["trust.invalidated"].keys().copied().collect();
+    let named: Vec<_> = expected.iter().map(|s| s.as_str()).collect();
+    assert_eq!(stages.len(), named.len());
+    assert!(named.iter().all(|s| stages.contains(s) && told.stages[s].count == 1));
 }
 
 /// What an earlier run left is worked on without anybody asking.

@@ -193,12 +193,9 @@ impl From<SubmitError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "backpressure", detail)
                     .retry_after(RETRY_AFTER)
             }
-            SubmitError::Paused(event_type) => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "paused",
-                format!("an operator has paused the intake of {event_type}; nothing was stored"),
-            )
-            .retry_after(PAUSED_RETRY_AFTER),
+            SubmitError::Paused { event_type, .. } => {
+                Self::paused(format!("the intake of {event_type} is paused"))
+            }
             SubmitError::TooMuch => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_much", detail),
             SubmitError::Draining => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(5)
@@ -218,6 +215,13 @@ impl From<SubmitError> for Problem {
 }
 
 impl Problem {
+    /// An operator has paused it.
+    #[must_use]
+    pub fn paused(what: String) -> Self {
+        let detail = format!("{what} by an operator; nothing was stored");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "paused", detail).retry_after(PAUSED_RETRY_AFTER)
+    }
+
     /// Something broke on our side: 500, and the log has more.
     #[must_use]
     pub fn internal() -> Self {

@@ -38,6 +38,12 @@ fn what_is_paused_is_refused_and_goes_on_when_it_is_resumed() {
     assert_eq!(refused.expect(503)["code"], "paused");
     assert!(refused.header("retry-after").is_some());
     assert!(refused.text().contains("intake of trust.invalidated"), "{}", refused.text());
+    let lines =
+        [event("b", "identity.updated", "did:plc:b"), event("c", "trust.invalidated", "did:plc:c")];
+    let refused = client.try_batch(&lines).unwrap().expect(503);
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.starts_with("line 2: the intake of trust.invalidated"), "{detail}");
+    client.get("/internal/events/b").expect(404);
     client
         .post("/internal/events", &event("a", "identity.updated", "did:web:localhost"))
         .expect(202);
@@ -50,6 +56,13 @@ fn what_is_paused_is_refused_and_goes_on_when_it_is_resumed() {
     client.post("/internal/pipeline/resume", &json!({})).expect(200);
     client.post("/internal/events", &event("t", "trust.invalidated", "did:plc:a")).expect(202);
     wait_until("it is done", || state(&client, "t")["state"] == "done");
+    let metrics = client.get("/internal/events/metrics").expect(200);
+    assert_eq!(
+        (&metrics["dead_letters"], &metrics["source_lag_seconds"]),
+        (&json!(0), &Value::Null)
+    );
+    assert_eq!(metrics["wait"]["trust.invalidated"]["count"], 1);
+    assert_eq!(metrics["stages_by_type"]["trust.invalidated"]["metrics"]["count"], 1);
     let audit = client.get("/internal/audit").expect(200);
     let acts: Vec<_> = audit["audit"].as_array().unwrap().iter().map(|a| &a["action"]).collect();
     assert_eq!(acts, ["resume", "pause"]);
@@ -179,7 +192,7 @@ fn every_step_is_heard_as_it_happens_until_the_server_stops() {
                 data["stages"].as_array().unwrap().iter().map(|s| s["stage"].clone()).collect();
             assert_eq!(
                 stages,
-                ["validation", "database_write", "graph_update", "cache_invalidation"]
+                ["validation", "database_write", "graph_update", "cache_invalidation", "metrics"]
             );
             assert!(data["stages"][1]["ms"].as_f64().unwrap() > 0.0);
         }

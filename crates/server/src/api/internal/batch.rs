@@ -58,6 +58,10 @@ pub(super) async fn enqueue(
             "event_id_conflict",
             format!("line {}: its event_id was used before with another body", lines[index]),
         ),
+        SubmitError::Paused { index, event_type } => {
+            let detail = format!("line {}: the intake of {event_type} is paused", lines[index]);
+            Problem::paused(detail)
+        }
         other => other.into(),
     })?;
     let results: Vec<Value> = accepted

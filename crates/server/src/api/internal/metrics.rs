@@ -2,14 +2,31 @@
 
 use crate::api::{App, body::Body, cache_stats, problem::Problem};
 use axum::{Json, extract::State};
+use rhiz_domain::store::DeadFilter;
 use rhiz_pipeline::Snapshot;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// The pipeline at this instant, and what is beside it.
+#[derive(Debug, Serialize)]
+pub(super) struct Metrics {
+    #[serde(flatten)]
+    pipeline: Snapshot,
+    /// Dead letters there are.
+    dead_letters: u64,
+    /// How old the newest message of the firehose was when it came; nothing without one.
+    source_lag_seconds: Option<f64>,
+}
+
 /// The pipeline at this instant.
-pub(super) async fn metrics(State(app): State<Arc<App>>) -> Json<Snapshot> {
-    Json(app.node.pipeline.snapshot())
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Json<Metrics>, Problem> {
+    let letters = DeadFilter { limit: 1, ..DeadFilter::default() };
+    Ok(Json(Metrics {
+        dead_letters: app.node.store.dead_letters(letters).await?.count,
+        source_lag_seconds: app.health.source_lag().map(|lag| lag.as_secs_f64()),
+        pipeline: app.node.pipeline.snapshot(),
+    }))
 }
 
 /// The cache at this instant.

@@ -11,11 +11,10 @@ use axum::{
 };
 use futures_util::{Stream, stream};
 use rhiz_domain::{Did, EventType};
-use rhiz_pipeline::{Heard, Notice};
+use rhiz_pipeline::{Heard, Listener, Notice};
 use serde::Deserialize;
 use serde_json::json;
 use std::{convert::Infallible, sync::Arc, time::Duration};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// A comment is sent after so long a silence, so that nothing between us closes the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -81,22 +80,22 @@ pub(super) async fn stream(
 }
 
 /// The next message, and whether more may follow.
-async fn next(listener: &mut Receiver<Heard>, wanted: &Wanted) -> (Event, bool) {
+async fn next(listener: &mut Listener, wanted: &Wanted) -> (Event, bool) {
     loop {
-        return match listener.recv().await {
-            Ok(Heard::Notice(notice)) if !wanted.takes(&notice) => continue,
-            Ok(Heard::Notice(notice)) => {
+        return match listener.next().await {
+            Heard::Notice(notice) if !wanted.takes(&notice) => continue,
+            Heard::Notice(notice) => {
                 // A notice is plain data: it always serializes.
                 let data = serde_json::to_string(&*notice).unwrap_or_default();
                 (Event::default().event(notice.step.name()).data(data), true)
             }
-            Ok(Heard::End) | Err(RecvError::Closed) => {
-                let data = json!({"reason": "the server is stopping"});
-                (Event::default().event("end").data(data.to_string()), false)
-            }
-            Err(RecvError::Lagged(missed)) => {
+            Heard::Missed(missed) => {
                 let data = json!({"missed": missed});
                 (Event::default().event("missed").data(data.to_string()), true)
+            }
+            Heard::End => {
+                let data = json!({"reason": "the server is stopping"});
+                (Event::default().event("end").data(data.to_string()), false)
             }
         };
     }

@@ -515,6 +515,7 @@ impl Reference {
             if row.counted {
                 depths.bytes += row.event.payload.get().len();
                 depths.in_hand += usize::from(matches!(row.place, Place::Claimed(_)));
+                depths.counted += usize::from(row.place == Place::Ready && !self.held(row));
             }
         }
         depths
