@@ -4,7 +4,7 @@ use super::{Rig, applied, bytes, id, ids, one, ready, settlement};
 use crate::events::{at, invalidated, profile, relationship};
 use rhiz_domain::{
     Priority, Stage, StageName,
-    store::{Intake, Settlement, Verdict, Whereabouts},
+    store::{Depths, Intake, Settlement, Verdict, Whereabouts},
 };
 use std::time::Duration;
 
@@ -209,7 +209,7 @@ pub async fn depths_are_exact_at_every_step(mut rig: Rig) {
 
     // Ready again it can be claimed, but counts no more.
     rig.store.wake(at(2_000_000)).await.unwrap();
-    assert_eq!(rig.depths(), ready([0, 1, 0, 1], n));
+    assert_eq!(rig.depths(), Depths { counted: 1, ..ready([0, 1, 0, 1], n) });
     let claim = rig.claim().await;
     let mut expected = ready([0; 4], n);
     expected.in_hand = 1;
