@@ -215,7 +215,7 @@ pub async fn depths_are_exact_at_every_step(mut rig: Rig) {
     expected.in_hand = 1;
     assert_eq!(rig.depths(), expected);
     drop(claim);
-    assert_eq!(rig.depths(), ready([0, 1, 0, 1], n));
+    assert_eq!(rig.depths(), Depths { counted: 1, ..ready([0, 1, 0, 1], n) });
     rig.work().await;
     assert_eq!(rig.depths(), ready([0; 4], 0));
     rig.reopen().await;
