@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `op` | what can be done |
 //! | `reference` | the journal in its shortest form, and the laws in detail |
-//! | `play` | does it to both, and compares |
+//! | `play` | does it to both, and compares: `calls`, `ends` that cut them off, `compare` |
 //!
 //! It was tried whether it can fail. Each of these faults, put into the SQLite store by hand, was
 //! found within the operations of a usual run: an applied or a buried event stays in the journal;
