@@ -1,7 +1,7 @@
 // Starts a PLC directory and a PDS (the official ones) on free ports of loopback, and does what
 // its standard input says until that ends.
 //
-//   node start.mjs PACKAGES DATA      the folder of ./install, and an empty one for data
+//   PACKAGES/node start.mjs PACKAGES DATA      the folder of ./install, and an empty one for data
 //
 // Its first line of output is {"plc", "pds", "admin_password"}, when both answer. Each line of input
 // is {"call", ...} and is answered by one line, {"ok"} or {"error"}.

@@ -1,7 +1,8 @@
 //! The official PDS and PLC directory, on loopback, with data of their own.
 //!
 //! Their packages are installed by `atproto/install` when they are missing: once, for minutes, so
-//! `./test` does it beforehand. Node and npm have to be there.
+//! `./test` does it beforehand. Npm has to be there; a Node that is new enough is installed, too,
+//! where there is none.
 
 use serde_json::{Value, json};
 use std::{
@@ -42,17 +43,18 @@ impl Peer {
     /// Starts both, which takes some seconds. Fails the test that wants it when it cannot.
     ///
     /// # Panics
-    /// When Node or npm are missing, or the packages cannot be installed, or do not start.
+    /// When npm is missing, or the packages cannot be installed, or do not start.
     pub async fn start() -> Self {
         let packages = tokio::task::spawn_blocking(packages).await.expect("no panic");
         let data = TempDir::new().expect("a temporary folder");
-        let mut child = Command::new("node")
+        // The Node that they were installed for.
+        let mut child = Command::new(packages.join("node"))
             .arg(folder().join("start.mjs"))
             .args([packages.as_path(), data.path()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("node is installed (apt-get install nodejs npm)");
+            .expect("`install` leaves a node in the folder");
         let stdin = ChildStdin::from_std(child.stdin.take().expect("piped")).expect("a pipe");
         let stdout = ChildStdout::from_std(child.stdout.take().expect("piped")).expect("a pipe");
         let mut lines = BufReader::new(stdout).lines();
