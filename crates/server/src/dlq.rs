@@ -53,12 +53,25 @@ fn filter_json(filter: &DlqFilter) -> Result<Value, Failure> {
     Ok(value)
 }
 
+/// A value as a query carries it: a DID may have a `%` of its own, a time a `+`.
+fn escaped(value: &str) -> String {
+    let mut text = String::new();
+    for byte in value.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
+                text.push(char::from(byte));
+            }
+            _ => _ = write!(text, "%{byte:02X}"),
+        }
+    }
+    text
+}
+
 async fn list(remote: &Remote, filter: &DlqFilter, limit: u32) -> Result<(), Failure> {
     let mut path = format!("{PLACE}?limit={limit}");
     if let Some(map) = filter_json(filter)?.as_object() {
         for (name, value) in map {
-            // DIDs, types and times have nothing in them that a query would read otherwise.
-            let _ = write!(path, "&{name}={}", value.as_str().unwrap_or_default());
+            let _ = write!(path, "&{name}={}", escaped(value.as_str().unwrap_or_default()));
         }
     }
     let page = remote.get(&path).await?.map_err(|r| r.failure())?;

@@ -30,6 +30,8 @@ pub struct DeadLetter {
     pub payload: Vec<u8>,
     /// Where it came from: api, jetstream, file.
     pub origin: String,
+    /// It was an event, not an input that became none.
+    pub replayable: bool,
 }
 
 /// Which dead letters.
@@ -89,6 +91,8 @@ pub struct AuditRow {
 pub struct DeadPage {
     /// All that match, on every page.
     pub count: u64,
+    /// Those of them that can be replayed.
+    pub replayable: u64,
     /// Inputs that were only counted, because their DID had too many.
     pub uncounted: u64,
     /// This page.

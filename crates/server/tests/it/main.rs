@@ -4,6 +4,7 @@ mod bad_input;
 mod caching;
 mod cli;
 mod crash;
+mod dead_letters;
 mod demo;
 #[cfg(target_os = "linux")]
 mod disk;

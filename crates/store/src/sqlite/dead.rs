@@ -18,6 +18,9 @@ use tokio::sync::{Notify, oneshot};
 /// The condition that every letter meets.
 const ALL: &str = "1";
 
+/// How many there are, and how many of them can be replayed.
+const COUNTED: &str = "count(*), count(*) FILTER (WHERE replayable)";
+
 /// The condition of a filter, and its values.
 fn condition(filter: &DeadFilter) -> (String, Vec<Value>) {
     let mut sql = String::from(ALL);
@@ -50,10 +53,10 @@ fn number(condition: &str) -> &'static str {
 /// One page, newest first.
 pub(super) fn page(conn: &Connection, filter: &DeadFilter) -> rusqlite::Result<DeadPage> {
     let (condition, mut values) = condition(filter);
-    let count = conn.query_row(
-        &format!("SELECT count(*) FROM dead_letters WHERE {condition}"),
+    let (count, replayable) = conn.query_row(
+        &format!("SELECT {COUNTED} FROM dead_letters WHERE {condition}"),
         params_from_iter(&values),
-        |row| row.get(0),
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     let uncounted = uncounted(conn, filter)?;
     let id = number(&condition);
@@ -73,7 +76,7 @@ pub(super) fn page(conn: &Connection, filter: &DeadFilter) -> rusqlite::Result<D
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let more = letters.len() > filter.limit;
     letters.truncate(filter.limit);
-    Ok(DeadPage { count, uncounted, letters, more })
+    Ok(DeadPage { count, replayable, uncounted, letters, more })
 }
 
 /// Inputs that were only counted, of whom the filter asks for. They have no type and no time: a
@@ -291,7 +294,7 @@ mod tests {
             };
             let (condition, values) = condition(&filter);
             for sql in [
-                format!("SELECT count(*) FROM dead_letters WHERE {condition}"),
+                format!("SELECT {COUNTED} FROM dead_letters WHERE {condition}"),
                 format!("SELECT count(*) FROM dead_letters WHERE {condition} AND NOT replayable"),
                 format!(
                     "SELECT id FROM dead_letters WHERE {condition} ORDER BY {} DESC LIMIT 9",

@@ -93,7 +93,7 @@ pub(super) fn stages_text(stages: &[Stage]) -> Option<String> {
 
 /// The columns that [`dead_letter`] reads, in order.
 pub(super) const DEAD: &str = "id, event_id, event_type, did, priority, retry_count, accepted_at,
-    died_at, stages, last_error, payload, origin";
+    died_at, stages, last_error, payload, origin, replayable";
 
 /// Reads a dead letter from the columns of [`DEAD`].
 ///
@@ -120,6 +120,7 @@ pub(super) fn dead_letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         // An event's payload is text, an input that was none is bytes.
         payload: row.get_ref(10)?.as_bytes().unwrap_or_default().to_vec(),
         origin: text(11).as_deref().and_then(|o| o.split(':').next()).unwrap_or_default().into(),
+        replayable: row.get(12).unwrap_or(false),
     })
 }
 

@@ -14,40 +14,69 @@ use rhiz_domain::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+/// Which dead letters are shown.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Query {
     #[serde(rename = "type")]
     event_type: Option<String>,
     did: Option<String>,
     since: Option<String>,
+    until: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
 }
 
-impl Query {
-    fn filter(&self) -> Result<DeadFilter, Problem> {
+/// Which dead letters something is done to. A name that is not known is refused: were it passed
+/// over, a misspelt condition would mean all of them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    did: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+}
+
+impl Filter {
+    /// As the store takes it; `at` stands before the names of fields that are wrong.
+    fn read(&self, at: &str) -> Result<DeadFilter, Problem> {
+        let named = |field: &str| format!("{at}{field}");
         let event_type = match &self.event_type {
             None => None,
             Some(name) => Some(EventType::parse(name).ok_or_else(|| {
                 let allowed = EventType::allowed();
-                Problem::field("type", format!("{name:?} is unknown; allowed: {allowed}"))
+                Problem::field(named("type"), format!("{name:?} is unknown; allowed: {allowed}"))
             })?),
         };
         let did = self.did.as_deref().map(Did::parse).transpose();
-        let since = self.since.as_deref().map(parse_datetime).transpose();
+        let time = |field: &str, text: &Option<String>| {
+            let time = text.as_deref().map(parse_datetime).transpose();
+            time.map_err(|e| Problem::field(named(field), e.to_string()))
+        };
         Ok(DeadFilter {
             event_type,
-            did: did.map_err(|e| Problem::field("did", e.to_string()))?,
-            since: since.map_err(|e| Problem::field("since", e.to_string()))?,
-            until: None,
-            before: match &self.cursor {
-                None => None,
-                Some(text) => Some(Cursor::<i64, ()>::read(text)?.0),
-            },
-            limit: page_size(self.limit, 50, 1000)?,
+            did: did.map_err(|e| Problem::field(named("did"), e.to_string()))?,
+            since: time("since", &self.since)?,
+            until: time("until", &self.until)?,
+            ..DeadFilter::default()
         })
+    }
+}
+
+impl Query {
+    fn filter(self) -> Result<DeadFilter, Problem> {
+        let before = match &self.cursor {
+            None => None,
+            Some(text) => Some(Cursor::<i64, ()>::read(text)?.0),
+        };
+        let limit = page_size(self.limit, 50, 1000)?;
+        let Self { event_type, did, since, until, .. } = self;
+        let filter = Filter { event_type, did, since, until }.read("")?;
+        Ok(DeadFilter { before, limit, ..filter })
     }
 }
 
@@ -67,6 +96,7 @@ pub(super) fn shown(letter: &DeadLetter) -> Value {
         "source": letter.origin,
         "stages": letter.stages,
         "last_error": letter.last_error,
+        "replayable": letter.replayable,
         "payload": payload,
     })
 }
@@ -88,9 +118,10 @@ pub(super) async fn list(
 
 /// Which dead letters, and how.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Change {
     ids: Option<Vec<String>>,
-    filter: Option<Query>,
+    filter: Option<Filter>,
     #[serde(default)]
     dry_run: bool,
     per_second: Option<u32>,
@@ -110,35 +141,45 @@ impl Change {
                 Ok(DeadSelection::Events(ids.map_err(|e| Problem::field("ids", e))?))
             }
             (Some(_), None) => Err(Problem::field("ids", format!("more than {MOST_IDS}"))),
-            (None, Some(filter)) => Ok(DeadSelection::Filter(filter.filter()?)),
+            (None, Some(filter)) => Ok(DeadSelection::Filter(filter.read("filter.")?)),
             _ => Err(Problem::field(
                 "filter",
-                "say which: either ids, or a filter of type, did and since ({} is all of them)",
+                "say which: either ids, or a filter of type, did, since and until ({} is all of them)",
             )),
         }
     }
 }
 
-/// How many a selection has.
-async fn count(app: &App, which: &DeadSelection) -> Result<u64, Problem> {
-    Ok(match which {
+/// What would be done to a selection: to all of it, or only to what was an event.
+async fn would(app: &App, which: &DeadSelection, replay: bool) -> Result<Moved, Problem> {
+    let (mut all, mut replayable) = (0, 0);
+    match which {
         DeadSelection::Filter(filter) => {
             let filter = DeadFilter { limit: 1, before: None, ..filter.clone() };
-            app.node.store.dead_letters(filter).await?.count
+            let page = app.node.store.dead_letters(filter).await?;
+            (all, replayable) = (page.count, page.replayable);
         }
         DeadSelection::Events(ids) => {
-            let mut n = 0;
-            for id in ids {
-                let found = app.node.store.find(id).await?;
-                n += u64::from(matches!(found, Some(Whereabouts::Dead(_))));
+            // One that is named twice is there once.
+            for id in ids.iter().map(EventId::as_str).collect::<BTreeSet<_>>() {
+                let id = EventId::parse(id).map_err(|e| Problem::field("ids", e))?;
+                if let Some(Whereabouts::Dead(letter)) = app.node.store.find(&id).await? {
+                    all += 1;
+                    replayable += u64::from(letter.replayable);
+                }
             }
-            n
         }
-    })
+    }
+    let done = if replay { replayable } else { all };
+    Ok(Moved { done, impossible: all - done, more: false })
+}
+
+fn shown_done(what: &str, moved: Moved, dry_run: bool) -> Json<Value> {
+    Json(json!({what: moved.done, "impossible": moved.impossible, "dry_run": dry_run}))
 }
 
 fn done(what: &str, moved: Moved) -> Json<Value> {
-    Json(json!({what: moved.done, "impossible": moved.impossible, "dry_run": false}))
+    shown_done(what, moved, false)
 }
 
 /// Puts dead letters back into the queue.
@@ -148,8 +189,7 @@ pub(crate) async fn replay(
 ) -> Result<Json<Value>, Problem> {
     let which = change.which()?;
     if change.dry_run {
-        let n = count(&app, &which).await?;
-        return Ok(Json(json!({"replayed": n, "dry_run": true})));
+        return Ok(shown_done("replayed", would(&app, &which, true).await?, true));
     }
     let pace = change.per_second.unwrap_or(PACE);
     Ok(done("replayed", app.node.pipeline.replay(&which, pace, "internal key").await?))
@@ -162,8 +202,7 @@ pub(crate) async fn discard(
 ) -> Result<Json<Value>, Problem> {
     let which = change.which()?;
     if change.dry_run {
-        let n = count(&app, &which).await?;
-        return Ok(Json(json!({"discarded": n, "dry_run": true})));
+        return Ok(shown_done("discarded", would(&app, &which, false).await?, true));
     }
     Ok(done("discarded", app.node.pipeline.discard(&which, "internal key").await?))
 }

@@ -1,8 +1,8 @@
 //! `GET /internal/events/metrics`, `GET /internal/cache/stats`, `POST /internal/cache/clear`
 
 use crate::api::{App, body::Body, cache_stats, problem::Problem};
-use axum::{Json, extract::State};
-use rhiz_domain::store::DeadFilter;
+use axum::{Json, extract::State, http::StatusCode};
+use rhiz_domain::{cache::CacheError, store::DeadFilter};
 use rhiz_pipeline::Snapshot;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -36,9 +36,29 @@ pub(super) async fn cache(State(app): State<Arc<App>>) -> Json<Value> {
 
 /// What to clear.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Clear {
     pattern: Option<String>,
     tag: Option<String>,
+}
+
+/// Only the caller's words are the caller's fault.
+fn refused(field: &str, error: &CacheError) -> Problem {
+    match error {
+        CacheError::Pattern { .. } | CacheError::Tag { .. } | CacheError::Key { .. } => {
+            Problem::field(field, error.to_string())
+        }
+        CacheError::ChangeLog(_) | CacheError::Encode { .. } | CacheError::Setting { .. } => {
+            tracing::warn!(%error, "a clear could not be written down");
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "cache_unavailable",
+                "it was cleared on this node, but could not be written down for the others: clear \
+                 again",
+            )
+            .retry_after(1)
+        }
+    }
 }
 
 /// Clears by pattern or by tag.
@@ -52,6 +72,25 @@ pub(crate) async fn clear_cache(
         (None, Some(tag)) => ("tag", cache.clear_tag(tag).await),
         _ => return Err(Problem::field("pattern", "say either a pattern or a tag")),
     };
-    cleared.map_err(|e| Problem::field(field, e.to_string()))?;
+    cleared.map_err(|error| refused(field, &error))?;
     Ok(Json(json!({"status": "cleared"})))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_caller_said_is_the_callers_fault() {
+        let bad = CacheError::Tag { shown: "x".into(), reason: "it is empty" };
+        assert_eq!(refused("tag", &bad).status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let out = refused("tag", &CacheError::ChangeLog("disk I/O error".into()));
+        assert_eq!(
+            (out.status(), out.code()),
+            (StatusCode::SERVICE_UNAVAILABLE, "cache_unavailable")
+        );
+        assert!(!out.detail().contains("disk"), "the backend's words are for the log");
+        let response = axum::response::IntoResponse::into_response(out);
+        assert!(response.headers().contains_key("retry-after"));
+    }
 }
