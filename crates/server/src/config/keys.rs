@@ -247,8 +247,8 @@ pub static KEYS: &[Key] = &[
         kind: Switch,
         default: Text("true"),
         doc: "Whether what the stream says must be proven: handles are looked up, both ways, before \
-              they are believed. (Records are not proven yet: each is marked \
-              `verified_source: false`.)",
+              they are believed. Records are not proven yet: each is marked \
+              `verified_source: false`.",
     },
     Key {
         name: "network.plc_url",

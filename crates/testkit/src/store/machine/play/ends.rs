@@ -54,6 +54,9 @@ impl Play {
         }
         self.count("crashes", 1);
         let store = Arc::clone(&self.rig.store);
+        // What a dropped claim gave back is on its way without anybody waiting for it: whether a
+        // crash comes before it cannot be told afterwards.
+        told(self.rig.store.append(Intake::default()).await, "an empty append")?;
         let mut flights: Vec<Flight<'_>> = Vec::new();
         for what in flying {
             let (mut appended, mut settled) = (Vec::new(), Vec::new());
