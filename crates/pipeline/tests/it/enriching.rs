@@ -75,6 +75,8 @@ async fn so_many_wait_on_the_network_and_no_more() {
     rig.pipeline.start();
     rig.submit((0..200).map(|n| invalidated(A).id(&n.to_string()))).await;
     rig.until(|b| b.leased() == 64 && b.scheduled() == 136).await;
+    // A lease is taken before its work begins.
+    rig.until(|_| now.load(Ordering::SeqCst) == 64).await;
     turns.add_permits(200);
     for round in 1..=4 {
         rig.until(|b| b.pipeline.snapshot().events_processed == 200.min(round * 64)).await;
