@@ -3,7 +3,9 @@
 //! Law: what waits, plus what is on its way into the journal, never exceeds the capacity; and a
 //! priority that is refused stays refused until a tenth of the capacity is free below its limit,
 //! so that callers do not flap. A priority at its limit refuses only itself: at 85 % a normal
-//! event is refused while a critical one is still accepted.
+//! event is refused while a critical one is still accepted. A batch that does not fit into what is
+//! left is refused, and closes nothing while there is room for one more. What a source waits to
+//! bring in counts for low and normal events, or callers could keep it out for ever.
 
 use parking_lot::Mutex;
 use rhiz_domain::{Priority, store::Depths};
@@ -57,6 +59,8 @@ struct Load {
 #[derive(Debug, Default)]
 struct State {
     entering: Load,
+    /// What is never refused and waits for its turn.
+    queued: Load,
     closed: [bool; 4],
 }
 
@@ -81,6 +85,28 @@ impl Drop for Entering {
         drop(state);
         // If it failed, nothing will leave the journal for it, and this is the only notice.
         self.gate.room.notify_waiters();
+    }
+}
+
+/// A place in the queue of what waits for its turn.
+struct Queued {
+    gate: Arc<Gate>,
+    load: Load,
+}
+
+impl Queued {
+    fn new(gate: &Arc<Gate>, state: &mut State, load: Load) -> Self {
+        state.queued.events += load.events;
+        state.queued.bytes += load.bytes;
+        Self { gate: Arc::clone(gate), load }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        let mut state = self.gate.state.lock();
+        state.queued.events -= self.load.events;
+        state.queued.bytes -= self.load.bytes;
     }
 }
 
@@ -121,10 +147,18 @@ impl Gate {
             if self.capacity.exceeded(limit, load.events, load.bytes) {
                 return Err(Refused::TooMuch);
             }
-            if self.capacity.exceeded(limit, events + load.events, bytes + load.bytes) {
-                state.closed[priority as usize] = true;
+            let full = |events, bytes| self.capacity.exceeded(limit, events, bytes);
+            if full(events + load.events, bytes + load.bytes) {
+                // What one event alone finds full is full for all of its priority.
+                state.closed[priority as usize] |= load.events == 1 || full(events + 1, bytes);
+                return Err(Refused::Full);
             }
-            if state.closed[priority as usize] {
+            let first = match priority {
+                Priority::Low | Priority::Normal => state.queued,
+                Priority::High | Priority::Critical => Load::default(),
+            };
+            let after = (events + load.events + first.events, bytes + load.bytes + first.bytes);
+            if state.closed[priority as usize] || full(after.0, after.1) {
                 return Err(Refused::Full);
             }
         }
@@ -152,6 +186,8 @@ impl Gate {
         still: impl Fn() -> bool,
     ) -> Entering {
         let load = Load { events, bytes };
+        // Let go after the state's lock, which it takes.
+        let mut queued = None;
         loop {
             let notified = self.room.notified();
             tokio::pin!(notified);
@@ -167,10 +203,16 @@ impl Gate {
                 // An empty journal takes anything, or a large batch would wait for ever.
                 let room =
                     waiting == 0 || !self.capacity.exceeded(most, waiting + events, held + bytes);
-                if room && !still() {
-                    state.entering.events += events;
-                    state.entering.bytes += bytes;
-                    return Entering { gate: Arc::clone(self), load };
+                match (room, still()) {
+                    (true, false) => {
+                        state.entering.events += events;
+                        state.entering.bytes += bytes;
+                        return Entering { gate: Arc::clone(self), load };
+                    }
+                    (false, false) if queued.is_none() => {
+                        queued = Some(Queued::new(self, &mut state, load));
+                    }
+                    _ => {}
                 }
             }
             notified.await;
@@ -202,6 +244,7 @@ impl Gate {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn full(events: usize) -> impl Fn() -> Depths {
         move || Depths { in_hand: events, ..Depths::default() }
@@ -265,6 +308,43 @@ mod tests {
         assert!(second.as_mut().now_or_never().is_none());
         drop(first);
         second.await;
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_closes_nothing_while_there_is_room_for_one() {
+        let gate = Gate::new(Capacity { events: 100, ..Capacity::default() });
+        let mut ten = [0; 4];
+        ten[Priority::Normal as usize] = 10;
+        assert_eq!(gate.enter(ten, 0, full(75)).err(), Some(Refused::Full));
+        assert!(gate.enter(one(Priority::Normal), 0, full(75)).is_ok());
+        assert!(!gate.closed());
+        assert_eq!(gate.enter(ten, 0, full(80)).err(), Some(Refused::Full));
+        assert!(gate.closed());
+    }
+
+    /// Callers that take each place as it becomes free do not keep a source out.
+    #[tokio::test]
+    async fn a_source_that_waits_gets_its_turn() {
+        let gate = Gate::new(Capacity { events: 100, ..Capacity::default() });
+        let depth = AtomicUsize::new(80);
+        let depths = || Depths { in_hand: depth.load(Ordering::SeqCst), ..Depths::default() };
+        let mut source = Box::pin(gate.enter_in_turn(10, 0, depths, || false));
+        assert!(source.as_mut().now_or_never().is_none());
+        for _ in 0..1000 {
+            // One leaves, and at once a caller asks for its place; a critical one gets it.
+            depth.fetch_sub(1, Ordering::SeqCst);
+            let caller = gate.enter(one(Priority::Normal), 0, depths).map(|_| ());
+            depth.fetch_add(usize::from(caller.is_ok()), Ordering::SeqCst);
+            assert!(gate.enter(one(Priority::Critical), 0, depths).is_ok());
+            if source.as_mut().now_or_never().is_some() {
+                assert_eq!(depth.load(Ordering::SeqCst), 70);
+                // Who waited has entered: what it had claimed is free.
+                drop(source);
+                assert!(gate.enter(one(Priority::Normal), 0, depths).is_ok());
+                return;
+            }
+        }
+        panic!("it waits for ever");
     }
 
     #[test]

@@ -71,9 +71,11 @@ async fn child() {
         Arc::new(SeededEntropy::new(1)),
         Settings::default(),
     );
+    let mut listener = pipeline.listen().unwrap();
     pipeline.start();
+    // Each event that ends is told, and counted before it is told.
     while pipeline.snapshot().events_in_queue > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        listener.next().await;
     }
     assert!(pipeline.stop(Duration::from_secs(10)).await);
     store.close().await;

@@ -4,6 +4,9 @@
 //! is committed; it is handed out alone. So an event that kills the server counts its crashes,
 //! whatever else waits, and one that does not is applied and forgotten with its count.
 //!
+//! The oldest goes first, whatever its priority: it is the old ones that were in hand, so that nothing
+//! accepted since takes a turn from them, and nobody waits longer than those before him take.
+//!
 //! Whoever lives gives the turn back: a claim or a lease that is dropped before its event is settled
 //! was no crash, and the event is handed out alone again. A lease that has run out while its event
 //! was in hand alone holds up nobody any more.

@@ -200,11 +200,13 @@ impl Lanes {
         taken
     }
 
-    /// The part of `quota` that takes only the one event that comes first.
+    /// The part of `quota` that takes only the one event that was accepted first: the oldest were in
+    /// hand at a crash, and whatever is accepted since does not go before them.
     pub(super) fn first(&self, quota: Quota) -> Quota {
-        let lane = (0..quota.len()).rev().find(|l| quota[*l] > 0 && !self.ready[*l].is_empty());
+        let fronts = (0..quota.len()).filter(|lane| quota[*lane] > 0);
+        let fronts = fronts.filter_map(|lane| Some((self.ready[lane].front()?.seq, lane)));
         let mut first = Quota::default();
-        if let Some(lane) = lane {
+        if let Some((_, lane)) = fronts.min() {
             first[lane] = 1;
         }
         first

@@ -2,7 +2,7 @@
 
 use super::Database;
 use rhiz_domain::{
-    Clock,
+    Clock, Priority,
     clock::ManualClock,
     store::{Intake, Journal, LEASE_STALE, Settlement, Store, Verdict},
 };
@@ -131,4 +131,26 @@ async fn an_attempt_that_failed_is_no_crash() {
         claim.settle(vec![Settlement { index: 0, verdict, stages: vec![] }]).await.unwrap();
         store.wake(at(6)).await.unwrap();
     }
+}
+
+/// What is accepted since, however urgent, takes no turn from those that may have been in hand.
+#[tokio::test]
+async fn the_oldest_goes_first_whatever_its_priority() {
+    let database = Database::new();
+    let low = relationship("did:plc:a", "did:plc:c").at(1_000_000).priority(Priority::Low);
+    let urgent = relationship("did:plc:b", "did:plc:c").at(1_000_000).priority(Priority::Critical);
+    let one = |draft: &rhiz_testkit::events::Draft| Intake {
+        events: vec![draft.build()],
+        ..Intake::default()
+    };
+    open(&database).append(one(&low)).await.unwrap();
+    let store = open(&database);
+    store.append(one(&urgent)).await.unwrap();
+    let mut claim = store.claim(ALL).await.unwrap().unwrap();
+    assert_eq!((claim.events().len(), claim.events()[0].did.as_str()), (1, "did:plc:a"));
+    let verdict = verdict(&claim.events()[0]);
+    claim.settle(vec![Settlement { index: 0, verdict, stages: vec![] }]).await.unwrap();
+    drop(claim);
+    let claim = store.claim(ALL).await.unwrap().unwrap();
+    assert_eq!(claim.events()[0].did.as_str(), "did:plc:b");
 }

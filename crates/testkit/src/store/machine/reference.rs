@@ -7,10 +7,11 @@
 //! * **Capacity.** An event counts from its accept (or replay) until it is settled, scheduled,
 //!   leased or held by a pause; then no more, until the store is opened anew: then what has no due
 //!   time and no failed attempt counts.
-//! * **Crashes.** After an unclean stop as many claims as there are events have one event each, and
-//!   nobody else has one meanwhile; a claim or lease that is dropped gives its turn back. What is
-//!   in hand alone when the store ends never came back, and neither did what is under a lease that
-//!   runs out: each counts once. A retry or a snooze forgets the count.
+//! * **Crashes.** After an unclean stop as many claims as there are events have one event each, the
+//!   oldest whatever its priority, and nobody else has one meanwhile; a claim or lease that is
+//!   dropped gives its turn back. What is in hand alone when the store ends never came back, and
+//!   neither did what is under a lease that runs out: each counts once. A retry or a snooze forgets
+//!   the count.
 //! * **Leases.** A lease has run out when a wake finds it without a beat for longer than
 //!   [`LEASE_STALE`].
 
@@ -267,7 +268,7 @@ impl Reference {
             taken.extend(self.ready(priority).take(quota[priority as usize]));
         }
         if self.careful > 0 {
-            taken.truncate(1);
+            taken = taken.into_iter().min().into_iter().collect();
         }
         for seq in &taken {
             if let Some(row) = self.rows.get_mut(seq) {
