@@ -7,6 +7,11 @@
 //! The oldest goes first, whatever its priority: it is the old ones that were in hand, so that nothing
 //! accepted since takes a turn from them, and nobody waits longer than those before him take.
 //!
+//! One that waits on the network, and of which no crash was counted before, lets the next one have
+//! the turn: a silent peer holds up nobody. Should the server die meanwhile, both have a crash; from
+//! then on either keeps its turn to itself until it is settled, so that the innocent one counts no
+//! second.
+//!
 //! Whoever lives gives the turn back: a claim or a lease that is dropped before its event is settled
 //! was no crash, and the event is handed out alone again. A lease that has run out while its event
 //! was in hand alone holds up nobody any more.
@@ -21,22 +26,36 @@ use super::{
 };
 use rhiz_domain::store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
 /// As many events as could have been in hand: more than workers and batches of any sane setting.
 const COULD_BE_IN_HAND: usize = 4096;
 
-/// How many events are still to be handed out one by one.
+/// Events that are handed out one by one.
 #[derive(Debug, Clone)]
 pub(super) struct Careful {
-    left: Arc<Mutex<usize>>,
+    turn: Arc<Mutex<()>>,
+    counts: Arc<Counts>,
 }
 
-/// Held while an event is in hand alone.
+#[derive(Debug)]
+struct Counts {
+    /// Turns that are still to come. Only whoever has the turn takes one away.
+    left: AtomicUsize,
+    /// Events that let others have their turn, and are still in hand.
+    apart: AtomicUsize,
+}
+
+/// Held while an event is in hand that was handed out alone.
 #[derive(Debug)]
 pub(super) struct Alone {
-    left: OwnedMutexGuard<usize>,
+    /// `None` when others have the turn meanwhile.
+    turn: Option<OwnedMutexGuard<()>>,
+    counts: Arc<Counts>,
     /// The event, once its crash is on its way to the disk.
     counted: Option<i64>,
 }
@@ -49,28 +68,44 @@ impl Alone {
         writer: &Writer,
         entry: &Entry,
     ) -> Result<u32, StoreError> {
-        *self.left -= 1;
+        self.counts.left.fetch_sub(1, SeqCst);
         self.counted = Some(entry.seq);
         let (answer, answered) = oneshot::channel();
         writer.submit(Box::new(Count { seq: entry.seq, by: 1, crashes: 0, answer: Some(answer) }));
         let counted = answered.await.unwrap_or(Err(StoreError::Closed));
         if counted.is_err() {
             self.counted = None;
-            *self.left += 1;
+            self.counts.left.fetch_add(1, SeqCst);
         }
         counted
     }
 
-    /// There is nothing to hand out in this turn.
-    pub(super) fn pass(&mut self) {
-        *self.left -= 1;
+    /// Lets others have the turn; the event stays in hand.
+    pub(super) fn let_go(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            self.counts.apart.fetch_add(1, SeqCst);
+            drop(turn);
+        }
     }
 
-    /// The event goes back to its lane, and its holder lives: that was no crash.
+    /// There is nothing to hand out in this turn.
+    pub(super) fn pass(&mut self) {
+        self.counts.left.fetch_sub(1, SeqCst);
+    }
+
+    /// The event is about to go back to its lane, and its holder lives: that was no crash.
     pub(super) fn give_back(&mut self, writer: &Writer) {
         if let Some(seq) = self.counted.take() {
-            *self.left += 1;
+            self.counts.left.fetch_add(1, SeqCst);
             writer.submit(Box::new(Count { seq, by: -1, crashes: 0, answer: None }));
+        }
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        if self.turn.is_none() {
+            self.counts.apart.fetch_sub(1, SeqCst);
         }
     }
 }
@@ -85,19 +120,32 @@ impl Careful {
         let waiting: usize =
             conn.query_row("SELECT count(*) FROM journal", [], |row| row.get(0))?;
         let left = if in_use == Some(1) { waiting.min(COULD_BE_IN_HAND) } else { 0 };
-        Ok(Self { left: Arc::new(Mutex::new(left)) })
+        let counts = Counts { left: AtomicUsize::new(left), apart: AtomicUsize::new(0) };
+        Ok(Self { turn: Arc::default(), counts: Arc::new(counts) })
     }
 
     /// `Some` while events are to be handed out one by one: waits for the one before.
     pub(super) async fn alone(&self) -> Option<Alone> {
-        let left = Arc::clone(&self.left).lock_owned().await;
-        (*left > 0).then_some(Alone { left, counted: None })
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let counts = Arc::clone(&self.counts);
+        self.turns_are_left().then_some(Alone { turn: Some(turn), counts, counted: None })
+    }
+
+    /// Whether there are turns to come. Whoever gives one back does so before its event can be
+    /// claimed again.
+    pub(super) fn turns_are_left(&self) -> bool {
+        self.counts.left.load(SeqCst) > 0
     }
 
     /// Whether all that could have been in hand has been handed out, and none of it is still in
     /// hand: a stop does not wait for whoever holds it.
     pub(super) fn over(&self) -> bool {
-        self.left.try_lock().is_ok_and(|left| *left == 0)
+        // Taken first: whoever has it may give its event back.
+        self.turn.try_lock().is_ok_and(|_| {
+            let Counts { left, apart } = &*self.counts;
+            // In this order: who was apart gives back before he is gone.
+            apart.load(SeqCst) == 0 && left.load(SeqCst) == 0
+        })
     }
 }
 

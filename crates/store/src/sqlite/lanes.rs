@@ -165,11 +165,10 @@ impl Lanes {
         }
     }
 
-    /// Ends a lease. What is still under it is ready again. Answers with who had it alone.
-    pub(super) fn end_lease(&mut self, token: u64) -> Option<Alone> {
+    /// Ends a lease. Answers with what is still under it, and who had it alone.
+    pub(super) fn end_lease(&mut self, token: u64) -> Option<(Entry, Option<Alone>)> {
         let Lease { entry, alone, .. } = self.leases.remove(&token)?;
-        self.insert(entry?);
-        alone
+        Some((entry?, alone))
     }
 
     /// Takes what is under leases that have run out, with who had it alone.
@@ -181,7 +180,7 @@ impl Lanes {
         gone.filter_map(|(_, lease)| Some((lease.entry?, lease.alone))).collect()
     }
 
-    /// Makes ready what was taken from a lease that had run out.
+    /// Makes ready what was taken from a lease.
     pub(super) fn ready_again(&mut self, entry: Entry) {
         self.insert(entry);
     }

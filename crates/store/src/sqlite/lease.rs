@@ -31,8 +31,11 @@ impl SqliteLease {
         entry: Entry,
         event: Arc<Event>,
         hands: Hands,
-        alone: Option<Alone>,
+        mut alone: Option<Alone>,
     ) -> Self {
+        if let Some(alone) = alone.as_mut().filter(|_| entry.crashes == 0) {
+            alone.let_go();
+        }
         let token = hands.lanes.lock().lease(entry, alone, hands.clock.elapsed());
         Self { token, event, hands }
     }
@@ -77,10 +80,14 @@ impl Leased for SqliteLease {
 
 impl Drop for SqliteLease {
     fn drop(&mut self) {
-        let alone = self.hands.lanes.lock().end_lease(self.token);
-        if let Some(mut alone) = alone {
+        // Held until the event is back: with others at the turn, it is counted before that.
+        let Some((entry, mut alone)) = self.hands.lanes.lock().end_lease(self.token) else {
+            return;
+        };
+        if let Some(alone) = &mut alone {
             alone.give_back(&self.hands.writer);
         }
+        self.hands.lanes.lock().ready_again(entry);
         self.hands.ready.notify_one();
     }
 }

@@ -183,11 +183,15 @@ impl Journal for SqliteStore {
     }
 
     async fn claim(&self, quota: Quota) -> Result<Option<Box<dyn Claimed>>, StoreError> {
-        let alone = self.careful.alone().await;
-        let (entries, more) = {
+        let (alone, entries, more) = loop {
+            let alone = self.careful.alone().await;
             let mut lanes = self.lanes.lock();
+            // A turn was given back since we asked, and its event is ready.
+            if alone.is_none() && self.careful.turns_are_left() {
+                continue;
+            }
             let quota = if alone.is_some() { lanes.first(quota) } else { quota };
-            (lanes.take(quota), lanes.any_ready())
+            break (alone, lanes.take(quota), lanes.any_ready());
         };
         if more {
             // One worker wakes the next: nobody is woken for nothing.

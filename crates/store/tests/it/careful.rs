@@ -154,3 +154,59 @@ async fn the_oldest_goes_first_whatever_its_priority() {
     let claim = store.claim(ALL).await.unwrap().unwrap();
     assert_eq!(claim.events()[0].did.as_str(), "did:plc:b");
 }
+
+/// A silent peer holds up nobody; and whoever was in hand beside the one that killed the server
+/// counts no second crash.
+#[tokio::test]
+async fn one_that_waits_on_the_network_lets_the_next_one_have_the_turn_once() {
+    let database = Database::new();
+    two_accepted(&open(&database)).await;
+    let store = open(&database);
+    let waits = store.claim(ALL).await.unwrap().unwrap().lease(0).unwrap();
+    let kills = store.claim(ALL).await.unwrap().unwrap();
+    let both = [waits.event().did.as_str(), kills.events()[0].did.as_str()];
+    assert_eq!((both, kills.events().len()), (["did:plc:a", "did:plc:b"], 1));
+    database.cut().await;
+    drop((waits, kills));
+
+    let store = open(&database);
+    let mut claim = store.claim(ALL).await.unwrap().unwrap();
+    assert_eq!((claim.events()[0].did.as_str(), claim.crashes(0)), ("did:plc:a", 1));
+    let mut waits = claim.lease(0).unwrap();
+    drop(claim);
+    let mut next = Box::pin(store.claim(ALL));
+    tokio::select! {
+        biased;
+        _ = &mut next => panic!("it has the turn to itself"),
+        () = std::future::ready(()) => {}
+    }
+    let verdict = verdict(waits.event());
+    waits.settle(Settlement { index: 0, verdict, stages: vec![] }).await.unwrap();
+    drop(waits);
+    let kills = next.await.unwrap().unwrap();
+    assert_eq!((kills.events()[0].did.as_str(), kills.crashes(0)), ("did:plc:b", 1));
+}
+
+/// One that let others have the turn and is given back has one again, and a stop meanwhile is not
+/// in order.
+#[tokio::test]
+async fn one_that_let_others_have_the_turn_is_not_forgotten() {
+    let database = Database::new();
+    two_accepted(&open(&database)).await;
+    let store = open(&database);
+    let waits = store.claim(ALL).await.unwrap().unwrap().lease(0).unwrap();
+    let mut claim = store.claim(ALL).await.unwrap().unwrap();
+    let applied = verdict(&claim.events()[0]);
+    claim.settle(vec![Settlement { index: 0, verdict: applied, stages: vec![] }]).await.unwrap();
+    drop(claim);
+    two_more(&store).await;
+    drop(waits);
+    let claim = store.claim(ALL).await.unwrap().unwrap();
+    assert_eq!((claim.events().len(), claim.crashes(0)), (1, 0), "alone");
+    let waits = { claim }.lease(0).unwrap();
+    store.close().await;
+    drop(waits);
+    let store = open(&database);
+    let claim = store.claim(ALL).await.unwrap().unwrap();
+    assert_eq!((claim.events().len(), claim.crashes(0)), (1, 1), "alone, and it never came back");
+}

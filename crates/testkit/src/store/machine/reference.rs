@@ -9,9 +9,10 @@
 //!   time and no failed attempt counts.
 //! * **Crashes.** After an unclean stop as many claims as there are events have one event each, the
 //!   oldest whatever its priority, and nobody else has one meanwhile; a claim or lease that is
-//!   dropped gives its turn back. What is in hand alone when the store ends never came back, and
-//!   neither did what is under a lease that runs out: each counts once. A retry or a snooze forgets
-//!   the count.
+//!   dropped gives its turn back. An event under a lease of which no crash was counted before lets
+//!   the next one have the turn. What was handed out alone and is in hand when the store ends never
+//!   came back, and neither did what is under a lease that runs out: each counts once. A retry or a
+//!   snooze forgets the count.
 //! * **Leases.** A lease has run out when a wake finds it without a beat for longer than
 //!   [`LEASE_STALE`].
 
@@ -29,7 +30,7 @@ use rhiz_domain::{
     },
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -129,6 +130,8 @@ pub(super) struct Reference {
     /// When each lease last had a beat, and the number of its event.
     pub leases: BTreeMap<u64, (u64, Duration)>,
     pub alone: Option<Alone>,
+    /// Leases whose events were handed out alone, and let others have the turn.
+    apart: BTreeSet<u64>,
     /// Claims that are still to have one event each.
     pub careful: usize,
     pub audit: u64,
@@ -314,7 +317,10 @@ impl Reference {
         if let Place::Claimed(claim) = row.place
             && self.alone == Some(Alone::Claim(claim))
         {
-            self.alone = Some(Alone::Lease(lease));
+            self.alone = (row.crashes > 1).then_some(Alone::Lease(lease));
+            if self.alone.is_none() {
+                self.apart.insert(lease);
+            }
         }
         row.place = Place::Leased(lease);
         self.leases.insert(lease, (seq, now));
@@ -330,11 +336,13 @@ impl Reference {
     pub(super) fn drop_lease(&mut self, lease: u64) {
         let alone = self.alone == Some(Alone::Lease(lease));
         if let Some((seq, _)) = self.leases.remove(&lease) {
+            let apart = self.apart.remove(&lease);
             if let Some(row) = self.rows.get_mut(&seq) {
                 row.place = Place::Ready;
-                row.crashes -= u32::from(alone);
+                row.crashes -= u32::from(alone || apart);
             }
             self.unleash(Alone::Lease(lease), true);
+            self.careful += usize::from(apart);
         }
         self.uncount();
     }
@@ -343,6 +351,7 @@ impl Reference {
     pub(super) fn settle(&mut self, seq: u64, settlement: &Settlement, now: Timestamp) {
         if let Some(Place::Leased(lease)) = self.rows.get(&seq).map(|row| row.place) {
             self.leases.remove(&lease);
+            self.apart.remove(&lease);
             self.unleash(Alone::Lease(lease), false);
         }
         if let Verdict::Later { due, failed } = &settlement.verdict {
@@ -410,8 +419,8 @@ impl Reference {
     pub(super) fn wake(&mut self, now: Timestamp, elapsed: Duration) -> Option<Timestamp> {
         let stale = |beat: Duration| elapsed.saturating_sub(beat) > LEASE_STALE;
         for (lease, (seq, _)) in self.leases.extract_if(.., |_, (_, beat)| stale(*beat)) {
-            let alone = self.alone == Some(Alone::Lease(lease));
-            if alone {
+            let alone = self.alone == Some(Alone::Lease(lease)) || self.apart.remove(&lease);
+            if self.alone == Some(Alone::Lease(lease)) {
                 self.alone = None;
             }
             if let Some(row) = self.rows.get_mut(&seq) {
@@ -490,12 +499,13 @@ impl Reference {
 
     /// The store ends, in order or not, and is opened on what it leaves.
     pub(super) fn restart(&mut self, crash: bool) {
-        let unclean = crash || self.careful > 0 || self.alone.is_some();
+        let unclean = crash || self.careful > 0 || self.alone.is_some() || !self.apart.is_empty();
         for row in self.rows.values_mut() {
             row.place = if row.due.is_some() { Place::Scheduled } else { Place::Ready };
             row.counted = row.due.is_none() && row.event.retry_count == 0;
         }
         self.leases.clear();
+        self.apart.clear();
         self.alone = None;
         self.careful = if unclean { self.rows.len() } else { 0 };
         self.uncount();
