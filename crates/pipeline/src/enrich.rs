@@ -1,11 +1,11 @@
 //! Work that waits on the network: under a lease, in no worker's way.
 //!
-//! Law: at most [`MOST`] events wait on the network at a time; one more waits a second and asks
-//! again. The lease is kept by a beat every five seconds, and what is not answered within the
+//! Law: at most [`MOST`] events wait on the network at a time; one more gets in [`Line`] and asks
+//! again later. The lease is kept by a beat every five seconds, and what is not answered within the
 //! limit has failed; so nobody waits for a silent peer for ever, and a holder that was asleep for
 //! too long changes nothing any more ([`Leased`]).
 
-use crate::{Enrichment, Shared, hand::words, work::Batch};
+use crate::{Enrichment, Shared, hand::words, line::Line, work::Batch};
 use async_trait::async_trait;
 use rhiz_domain::{
     Event, Outcome,
@@ -18,10 +18,7 @@ use tokio::{
 };
 
 /// Events that wait on the network at a time.
-const MOST: usize = 64;
-
-/// How long an event waits when so many do.
-pub(crate) const NO_ROOM_WAIT: Duration = Duration::from_secs(1);
+const MOST: u32 = 64;
 
 /// How often one looks whether a beat is due, or the limit is over.
 const LOOK: Duration = Duration::from_secs(1);
@@ -29,12 +26,17 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What is under way.
 pub(crate) struct Network {
     room: Arc<Semaphore>,
+    line: parking_lot::Mutex<Line>,
     tasks: Mutex<JoinSet<()>>,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { room: Arc::new(Semaphore::new(MOST)), tasks: Mutex::default() }
+        Self {
+            room: Arc::new(Semaphore::new(MOST as usize)),
+            line: parking_lot::Mutex::new(Line::new(MOST)),
+            tasks: Mutex::default(),
+        }
     }
 }
 
@@ -42,6 +44,11 @@ impl Network {
     /// Leave for one more, if there is room.
     pub(crate) fn room(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.room).try_acquire_owned().ok()
+    }
+
+    /// How long one waits that found no room.
+    pub(crate) fn wait(&self, now: Duration) -> Duration {
+        self.line.lock().join(now)
     }
 
     /// Sets the work of a leased event going.
@@ -116,6 +123,7 @@ async fn run(shared: &Arc<Shared>, mut lease: Box<dyn Leased>, work: Enrichment)
         }
     };
     let took = shared.clock.elapsed().saturating_sub(started);
+    shared.network.line.lock().ended(took);
     let event = Arc::clone(lease.event());
     let batch = Batch::enriched(shared, event, outcome, started, took);
     let mut stop = shared.stop.subscribe();

@@ -6,7 +6,6 @@
 
 use crate::{
     Ended, Shared,
-    enrich::NO_ROOM_WAIT,
     hand::{Answer, HUNG_MOST, Hand},
     live::{Notice, Step},
     metrics::Timing,
@@ -100,7 +99,8 @@ async fn work(
                     }
                 }
                 None => {
-                    let until = shared.clock.now() + NO_ROOM_WAIT;
+                    let wait = shared.network.wait(shared.clock.elapsed());
+                    let until = shared.clock.now() + wait;
                     batch.decide(index, Outcome::Snooze { until }, took);
                 }
             },

@@ -6,7 +6,10 @@ use rhiz_domain::{
     EventId, Outcome, StageName,
     store::{LEASE_BEAT, LEASE_STALE, StoreError},
 };
-use rhiz_testkit::{events::invalidated, faults::Point};
+use rhiz_testkit::{
+    events::{at, invalidated},
+    faults::Point,
+};
 use std::{
     sync::{
         Arc,
@@ -53,14 +56,17 @@ async fn a_silent_peer_holds_no_worker_and_no_place() {
     assert_eq!(done.stages[1].stage, StageName::Enrichment);
 }
 
-/// More than may wait at a time ask again later, without an attempt against them.
+/// More than may wait at a time ask again later, one behind the other, without an attempt against
+/// them.
 #[tokio::test(start_paused = true)]
 async fn so_many_wait_on_the_network_and_no_more() {
     let rig = Rig::new(apply);
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let turns = Arc::new(Semaphore::new(0));
+    let (asked, turns) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let counts = (now.clone(), most.clone(), turns.clone());
+    let count = asked.clone();
     rig.enrich(move |event| {
+        count.fetch_add(1, Ordering::SeqCst);
         let ((now, most, turns), outcome) = (counts.clone(), apply(event));
         Some(
             async move {
@@ -78,12 +84,15 @@ async fn so_many_wait_on_the_network_and_no_more() {
     // A lease is taken before its work begins.
     rig.until(|_| now.load(Ordering::SeqCst) == 64).await;
     turns.add_permits(200);
-    for round in 1..=4 {
-        rig.until(|b| b.pipeline.snapshot().events_processed == 200.min(round * 64)).await;
-        rig.until(|b| b.leased() == 0 && b.waiting() == 0).await;
-        rig.clock.advance(Duration::from_secs(1));
+    rig.until(|b| b.pipeline.snapshot().events_processed == 64).await;
+    // The others stand in line after a tenth of a second, one and a half milliseconds apart.
+    for milliseconds in (100..=320).step_by(20) {
+        rig.move_to(at(1_000_000) + Duration::from_millis(milliseconds));
+        let due = 136.min((milliseconds as usize - 100) * 640 / 1000);
+        rig.until(|b| b.pipeline.snapshot().events_processed >= 64 + due as u64).await;
     }
     assert_eq!((most.load(Ordering::SeqCst), rig.merged().await), (64, 200));
+    assert_eq!(asked.load(Ordering::SeqCst), 200 + 136);
     assert_eq!(rig.pipeline.snapshot().events_retried, 0);
 }
 
