@@ -74,7 +74,7 @@ fn digest_edges(facts: &Facts, web: &Web) -> Part {
     let mut part = Part::default();
     for hi in 0..facts.people_slots() as u32 {
         let edges = web.edges(hi);
-        for (half, &slot) in edges.low.iter().zip(edges.slots()) {
+        for (half, slot) in edges.low.iter().zip((0..).map_while(|at| edges.slot(at))) {
             let odd = edges.odd_with(half.neighbour()).map(|odd| {
                 let texts = odd.statements.iter().map(|(kind, s)| {
                     (kind.clone(), uri(facts, facts.record(s.slot).key()), s.trust, s.strength)

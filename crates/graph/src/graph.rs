@@ -8,15 +8,14 @@
 use crate::derived::Derived;
 use crate::search::Pool;
 use crate::state::{Dirty, State};
-use crate::web::Web;
+use crate::web::{Copies, Web};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use rhiz_domain::fact::{
     AttestationFact, ChangeSet, Day, EntityFact, EntityId, RecordKey, RelationshipFact,
 };
 use rhiz_domain::{Change, Did};
-use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// Changes applied under one hold of the lock: readers wait for no more than these.
 const CHANGES_PER_HOLD: usize = 16;
@@ -29,7 +28,7 @@ const CHANGES_PER_HOLD: usize = 16;
 /// same state.
 #[derive(Debug)]
 pub struct Graph {
-    writer: Mutex<Writer>,
+    pub(crate) writer: Mutex<Writer>,
     pub(crate) state: RwLock<State>,
     pub(crate) web: ArcSwap<Web>,
     pub(crate) pool: Pool,
@@ -61,9 +60,8 @@ impl Affected {
 
 /// What only the one who applies changes needs.
 #[derive(Debug, Default)]
-struct Writer {
-    /// Webs that may still be read, oldest first, by generation.
-    published: VecDeque<(u64, Weak<Web>)>,
+pub(crate) struct Writer {
+    pub(crate) copies: Copies,
 }
 
 impl Graph {
@@ -91,7 +89,7 @@ impl Graph {
         let web = Arc::new(State::web(&state.facts, &state.derived, seq));
         state.facts.generation = 1;
         Self {
-            writer: Mutex::new(Writer { published: VecDeque::from([(0, Arc::downgrade(&web))]) }),
+            writer: Mutex::default(),
             state: RwLock::new(state),
             web: ArcSwap::new(web),
             pool: Pool::default(),
@@ -111,6 +109,7 @@ impl Graph {
             }
             let mut state = self.state.write();
             for change in changes {
+                std::hint::black_box(state.fetch(change, &web));
                 state.apply(change, &mut dirty);
             }
         }
@@ -120,27 +119,22 @@ impl Graph {
         pairs.dedup();
         let edits =
             if pairs.is_empty() { Vec::new() } else { self.state.read().edits(&web, &pairs) };
-        let new = web.edited(version, &edits);
+        let new = writer.copies.edited(&web, version, &edits);
         drop(web);
         self.publish(&mut writer, new);
         Affected::new(&pairs, people, convictions)
     }
 
-    fn publish(&self, writer: &mut Writer, web: Web) {
-        let web = Arc::new(web);
+    fn publish(&self, writer: &mut Writer, web: Arc<Web>) {
+        let oldest_read = writer.copies.oldest_read();
         let mut state = self.state.write();
-        writer.published.push_back((state.facts.generation, Arc::downgrade(&web)));
-        // What it replaces may die here, outside of the lock it does not need.
+        let replaced = state.facts.generation - 1;
+        state.facts.release(oldest_read.unwrap_or(replaced));
         let old = self.web.swap(web);
         state.facts.generation += 1;
         drop(state);
-        drop(old);
-        while writer.published.front().is_some_and(|(_, web)| web.strong_count() == 0) {
-            writer.published.pop_front();
-        }
-        if let Some(&(oldest, _)) = writer.published.front() {
-            self.state.write().facts.release(oldest);
-        }
+        // What it held may die here, outside of the lock that it does not need.
+        writer.copies.retire(replaced, old);
     }
 
     /// Makes another day today. Everything is worked out anew beside what is read meanwhile.
@@ -157,7 +151,8 @@ impl Graph {
             (derived, web)
         };
         let old = std::mem::replace(&mut self.state.write().derived, derived);
-        self.publish(&mut writer, web);
+        writer.copies.forget();
+        self.publish(&mut writer, Arc::new(web));
         drop(old);
     }
 

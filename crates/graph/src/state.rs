@@ -1,6 +1,6 @@
 //! Facts and what follows from them, kept in step: one change at a time.
 
-use crate::derived::Derived;
+use crate::derived::{Derived, Way};
 use crate::facts::{Facts, KNOWN, NONE, Statement};
 use crate::formula::Trust;
 use crate::learned::Learned;
@@ -113,6 +113,15 @@ impl State {
         Web::build(version, derived.day, &edges)
     }
 
+    /// Brings near what a change of a relationship will look at.
+    pub(crate) fn fetch(&self, change: &Change, web: &Web) -> u64 {
+        let Change::Relationship(fact) = change else { return 0 };
+        let ends = [fact.key.owner.0, fact.subject.0];
+        let halves = ends.map(|id| web.edges(id).fetch());
+        let people = ends.map(|id| self.derived.fetch(id) ^ self.learned.fetch_one(id));
+        halves[0] ^ halves[1] ^ people[0] ^ people[1] ^ self.facts.fetch(fact)
+    }
+
     /// One change. Applying it twice is the same as once.
     pub(crate) fn apply(&mut self, change: &Change, dirty: &mut Dirty) {
         self.changes += 1;
@@ -123,8 +132,7 @@ impl State {
                 if old.is_some_and(|slot| self.facts.relationship(slot) == *fact) {
                     return;
                 }
-                self.record(old, Some(fact), dirty);
-                if let Some(slot) = self.facts.find_record(fact.key) {
+                if let Some(slot) = self.record(old, Some(fact), dirty) {
                     self.learn(slot);
                 }
             }
@@ -195,25 +203,42 @@ impl State {
         }
     }
 
-    fn record(&mut self, old: Option<u32>, new: Option<&RelationshipFact>, dirty: &mut Dirty) {
+    /// Returns where the new record is.
+    fn record(
+        &mut self,
+        old: Option<u32>,
+        new: Option<&RelationshipFact>,
+        dirty: &mut Dirty,
+    ) -> Option<u32> {
         let facts = &self.facts;
+        // Most changes leave a record between the same two people.
+        let same = old.filter(|&slot| {
+            let r = facts.record(slot);
+            new.is_some_and(|fact| fact.subject.0 == r.subject)
+        });
         let mut pairs: Vec<u32> = Vec::with_capacity(2);
-        let mut named: Vec<u32> = Vec::with_capacity(4);
         pairs.extend(old.map(|slot| facts.record(slot).pair));
-        if let Some(fact) = new {
+        if let (Some(fact), None) = (new, same) {
             pairs.extend(facts.find_pair(fact.key.owner.0, fact.subject.0));
-            named.extend([fact.key.owner.0, fact.subject.0]);
         }
         pairs.dedup();
+        let mut named: Vec<u32> = Vec::with_capacity(4);
+        named.extend(new.iter().flat_map(|fact| [fact.key.owner.0, fact.subject.0]));
         for &pair in &pairs {
             let p = &facts.pairs[pair as usize];
             named.extend([p.lo, p.hi]);
         }
+        let mut placed = same;
         self.around(pairs, Vec::new(), dirty, |facts| {
+            if let (Some(slot), Some(fact)) = (same, new) {
+                facts.replace_record(slot, fact);
+                return None;
+            }
             if let Some(slot) = old {
                 facts.remove_record(slot);
             }
             let slot = facts.insert_record(new?);
+            placed = Some(slot);
             Some(facts.record(slot).pair)
         });
         if let Some(slot) = old
@@ -223,13 +248,17 @@ impl State {
         }
         named.sort_unstable();
         named.dedup();
-        self.recount_entities(&named, dirty);
-        let key = new.map(|fact| fact.key).or_else(|| old.map(|s| self.facts.record(s).key()));
-        if let Some(target) = key.and_then(|key| self.facts.find_target(key)) {
+        self.recount_named(&named, placed, dirty);
+        let target = match (placed, old) {
+            (Some(slot), _) => Some(self.facts.record(slot).target).filter(|&t| t != NONE),
+            (None, old) => old.and_then(|s| self.facts.find_target(self.facts.record(s).key())),
+        };
+        if let Some(target) = target {
             for voice in self.facts.target(target).voices.clone() {
                 self.recount_attestation(voice);
             }
         }
+        placed
     }
 
     fn attestation(&mut self, old: Option<u32>, new: Option<&AttestationFact>, dirty: &mut Dirty) {
@@ -294,8 +323,8 @@ impl State {
         dirty.convictions.extend(spoken_of.iter().map(|&slot| facts.record(slot).key()));
         // Several pairs can share a person: only now, with all old standings known, …
         for &pair in &pairs {
-            derived.withdraw_trust(facts, pair);
-            derived.withdraw_standing(facts, pair);
+            derived.trust_of(Way::Withdraw, facts, pair);
+            derived.standing_of(Way::Withdraw, facts, pair);
         }
         let placed = change(facts);
         derived.make_room(facts);
@@ -309,7 +338,7 @@ impl State {
         }
         for &pair in &pairs {
             facts.refresh_pair(pair);
-            derived.enter_standing(facts, pair);
+            derived.standing_of(Way::Enter, facts, pair);
         }
         // … whose word weighs differently now, and who became or ceased to be an acquaintance?
         for &(x, standing) in &before {
@@ -349,11 +378,11 @@ impl State {
         spoken_of.retain(|&slot| direct.binary_search(&facts.record(slot).pair).is_err());
         for slots in spoken_of.chunk_by(|&a, &b| facts.record(a).pair == facts.record(b).pair) {
             let pair = facts.record(slots[0]).pair;
-            derived.withdraw_trust(facts, pair);
+            derived.trust_of(Way::Withdraw, facts, pair);
             for &slot in slots {
                 derived.assess(facts, slot);
             }
-            derived.enter_trust(facts, pair);
+            derived.trust_of(Way::Enter, facts, pair);
             let p = &facts.pairs[pair as usize];
             dirty.pairs.push((p.lo, p.hi));
         }
@@ -362,7 +391,7 @@ impl State {
                 derived.assess(facts, slot);
                 dirty.convictions.push(facts.record(slot).key());
             }
-            derived.enter_trust(facts, pair);
+            derived.trust_of(Way::Enter, facts, pair);
             let p = &facts.pairs[pair as usize];
             dirty.pairs.push((p.lo, p.hi));
         }
@@ -378,8 +407,25 @@ impl State {
         dirty.people.extend(ids);
     }
 
+    /// As [`Self::recount_entities`]. A record that names them for the public settles it.
+    fn recount_named(&mut self, ids: &[u32], record: Option<u32>, dirty: &mut Dirty) {
+        let pair = record.map(|slot| &self.facts.pairs[self.facts.record(slot).pair as usize]);
+        let named = pair.filter(|p| p.open && p.active).map(|p| [p.lo, p.hi]);
+        for &id in ids {
+            if named.is_some_and(|ends| ends.contains(&id)) {
+                self.count_entity(id, true);
+            } else {
+                self.recount_entity(id);
+            }
+        }
+        dirty.people.extend(ids);
+    }
+
     fn recount_entity(&mut self, id: u32) {
-        let exists = self.facts.exists(id);
+        self.count_entity(id, self.facts.exists(id));
+    }
+
+    fn count_entity(&mut self, id: u32, exists: bool) {
         let counted = &mut self.facts.person_mut(id).counted;
         if std::mem::replace(counted, exists) != exists {
             if exists { self.entities += 1 } else { self.entities -= 1 }
@@ -402,7 +448,8 @@ impl State {
             .filter_map(|&(lo, hi)| {
                 let pair = self.facts.find_pair(lo, hi);
                 let new = pair.and_then(|p| edge(&self.facts, &self.derived, p, &mut statements));
-                (web.edge(lo, hi) != new).then_some(PairEdit { lo, hi, edge: new })
+                let old = web.edge(lo, hi);
+                (old != new).then(|| PairEdit { lo, hi, old: old.map(|e| e.half), new })
             })
             .collect()
     }

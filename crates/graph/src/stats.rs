@@ -96,11 +96,12 @@ impl Graph {
     /// Bytes held. Walks over everything: milliseconds for a large graph.
     #[must_use]
     pub fn memory(&self) -> Memory {
+        let copies = self.writer.lock().copies.bytes();
         let web = self.web.load_full();
         let state = self.state.read();
         Memory {
             edges: web.len(),
-            web: web.bytes(),
+            web: web.bytes() + copies,
             facts: state.facts.bytes(),
             derived: state.derived.bytes(),
         }

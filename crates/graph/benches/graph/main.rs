@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p rhiz-graph -- [paths] [apply] [scores] [updates] [predict] [otc] [epinions] [1m] [10m]`
 //! (everything but 10m without arguments). `emit=DIR` writes networks, pairs and our answers for
-//! `benches/peers/graph`, and measures nothing else.
+//! `benches/peers/graph`, and measures nothing else. `changes=N` makes N changes of each kind instead
+//! of 5,000, long enough to look into what they do.
 #![expect(clippy::print_stdout, reason = "a table is what it is for")]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 
@@ -19,9 +20,15 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// As the server does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let emit = asked.iter().find_map(|a| a.strip_prefix("emit=")).map(str::to_owned);
+    let changes = asked.iter().find_map(|a| a.strip_prefix("changes=")?.parse().ok());
+    let asked: Vec<String> = asked.into_iter().filter(|a| !a.contains('=')).collect();
     let wants = |what: &str| asked.is_empty() || asked.iter().any(|a| a == what);
     let sections = ["paths", "apply", "scores", "updates", "predict"];
     let any_section = !asked.iter().any(|a| sections.contains(&a.as_str()));
@@ -71,7 +78,7 @@ fn main() {
             predict(&network);
         }
         if does("apply") {
-            apply(&graph, &network);
+            apply(&graph, &network, changes.unwrap_or(5_000));
         }
         if does("updates") {
             updates(&graph, &network);
@@ -164,7 +171,7 @@ fn scores(graph: &Graph, network: &Network) {
     println!("a new day              {:.2?}", start.elapsed() / 2);
 }
 
-fn apply(graph: &Graph, network: &Network) {
+fn apply(graph: &Graph, network: &Network, changes: usize) {
     let mut dice = Dice(3);
     let mut seq = 0;
     let mut one = |change: Change| {
@@ -186,16 +193,16 @@ fn apply(graph: &Graph, network: &Network) {
         black_box(graph.conviction(target));
     });
     println!("conviction of 100      {conviction}");
-    let times = Times::of(5_000, |_| one(Change::Relationship(random(&mut dice))));
+    let times = Times::of(changes, |_| one(Change::Relationship(random(&mut dice))));
     println!("apply: a record again  {times}");
-    let times = Times::of(5_000, |n| {
+    let times = Times::of(changes, |n| {
         let mut fact = random(&mut dice);
         std::mem::swap(&mut fact.key.owner, &mut fact.subject);
         fact.key.rkey = Tid::from_u64(1 << 50 | n as u64).unwrap();
         one(Change::Relationship(fact));
     });
     println!("apply: the other side  {times}");
-    let times = Times::of(5_000, |n| {
+    let times = Times::of(changes, |n| {
         let attester = network.pairs_of(&mut dice);
         let target = network.relationship(dice.below(network.statements.len())).key;
         one(Change::Attestation(attestation(attester, 1000 + n as u64, target)));

@@ -11,7 +11,7 @@
 mod shares;
 mod tally;
 
-pub(crate) use shares::{StandingShare, TrustShare};
+pub(crate) use shares::{StandingShare, TrustShare, Way};
 pub(crate) use tally::{Tally, Totals};
 
 use crate::facts::{Facts, NONE, Pair};
@@ -69,7 +69,7 @@ impl Derived {
             }
         }
         for &pair in &attested {
-            new.enter_trust(facts, pair);
+            new.trust_of(Way::Enter, facts, pair);
         }
         new
     }
@@ -123,9 +123,9 @@ impl Derived {
                     for (x, at) in places(p) {
                         let Some(at) = at else { continue };
                         let tally = &mut tallies[at];
-                        this.enter_standing_of(facts, pair, x, tally, &mut totals);
+                        this.book_standing(Way::Enter, facts, pair, x, tally);
                         if !attested {
-                            this.enter_trust_of(facts, pair, x, tally, &mut totals);
+                            this.book_trust(Way::Enter, facts, pair, x, (tally, &mut totals));
                         }
                     }
                 }
@@ -153,6 +153,11 @@ impl Derived {
 
     pub(crate) fn tally(&self, id: u32) -> Tally {
         self.tallies.get(id as usize).copied().unwrap_or_default()
+    }
+
+    /// Brings near the sums of one.
+    pub(crate) fn fetch(&self, id: u32) -> u64 {
+        self.tallies.get(id as usize).map_or(0, Tally::fetch)
     }
 
     pub(crate) fn standing(&self, id: u32) -> f64 {

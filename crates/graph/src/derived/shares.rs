@@ -25,6 +25,36 @@ pub(crate) struct TrustShare {
     pub(crate) interactions: u32,
 }
 
+/// What is done with a share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Enter,
+    Withdraw,
+}
+
+impl Way {
+    fn count(self, of: &mut u32, by: u32) {
+        match self {
+            Self::Enter => *of += by,
+            Self::Withdraw => *of -= by,
+        }
+    }
+
+    fn total(self, of: &mut usize, by: usize) {
+        match self {
+            Self::Enter => *of += by,
+            Self::Withdraw => *of -= by,
+        }
+    }
+
+    fn sum(self, of: &mut Sum, by: Sum) {
+        match self {
+            Self::Enter => *of += by,
+            Self::Withdraw => *of -= by,
+        }
+    }
+}
+
 fn recent(last: Option<Day>, as_of: Day) -> bool {
     last.is_some_and(|day| formula::days_between(day, as_of) < RECENT_DAYS)
 }
@@ -74,88 +104,53 @@ impl Derived {
         share
     }
 
-    pub(super) fn enter_standing_of(
+    /// Adds the standing share of one side of a pair to its tally, or takes it out.
+    pub(super) fn book_standing(
         &self,
+        way: Way,
         facts: &Facts,
         pair: u32,
         x: u32,
         tally: &mut Tally,
-        _: &mut Totals,
     ) {
         let share = self.standing_share(facts, pair, x);
         if let Some(sd) = share.received {
-            tally.received += 1;
-            tally.received_strength += Sum::of(sd);
+            way.count(&mut tally.received, 1);
+            way.sum(&mut tally.received_strength, Sum::of(sd));
         }
-        tally.recent += u32::from(share.recent);
-        tally.stated += u32::from(share.stated);
-        tally.mutual += u32::from(share.mutual);
+        way.count(&mut tally.recent, u32::from(share.recent));
+        way.count(&mut tally.stated, u32::from(share.stated));
+        way.count(&mut tally.mutual, u32::from(share.mutual));
     }
 
-    fn withdraw_standing_of(&self, facts: &Facts, pair: u32, x: u32, tally: &mut Tally) {
-        let share = self.standing_share(facts, pair, x);
-        if let Some(sd) = share.received {
-            tally.received -= 1;
-            tally.received_strength -= Sum::of(sd);
-        }
-        tally.recent -= u32::from(share.recent);
-        tally.stated -= u32::from(share.stated);
-        tally.mutual -= u32::from(share.mutual);
-    }
-
-    pub(super) fn enter_trust_of(
+    /// Adds the trust share of one side of a pair to its tally and to the totals, or takes it out.
+    pub(super) fn book_trust(
         &self,
+        way: Way,
         facts: &Facts,
         pair: u32,
         x: u32,
-        tally: &mut Tally,
-        totals: &mut Totals,
+        (tally, totals): (&mut Tally, &mut Totals),
     ) {
         let share = self.trust_share(facts, pair, x);
         if let Some((_, q, t)) = share.voice {
-            tally.weight += Sum::of(q);
-            tally.weighted_trust += Sum::of(q * t.value());
+            way.sum(&mut tally.weight, Sum::of(q));
+            way.sum(&mut tally.weighted_trust, Sum::of(q * t.value()));
         }
-        tally.counterparts += u32::from(share.records > 0);
-        tally.verified += u32::from(share.verified_records > 0);
-        tally.records += share.records;
-        let first = tally.verified_records == 0 && share.verified_records > 0;
-        tally.verified_records += share.verified_records;
-        tally.interactions += share.interactions;
-        totals.verified_entities += usize::from(first);
+        way.count(&mut tally.counterparts, u32::from(share.records > 0));
+        way.count(&mut tally.verified, u32::from(share.verified_records > 0));
+        way.count(&mut tally.records, share.records);
+        let was_verified = tally.verified_records > 0;
+        way.count(&mut tally.verified_records, share.verified_records);
+        if was_verified != (tally.verified_records > 0) {
+            way.total(&mut totals.verified_entities, 1);
+        }
+        way.count(&mut tally.interactions, share.interactions);
         let p = &facts.pairs[pair as usize];
         if x == p.lo {
             let records = share.records as usize;
-            totals.relationships += records;
-            totals.mutual += if p.mutual { records } else { 0 };
-        }
-    }
-
-    fn withdraw_trust_of(
-        &self,
-        facts: &Facts,
-        pair: u32,
-        x: u32,
-        tally: &mut Tally,
-        totals: &mut Totals,
-    ) {
-        let share = self.trust_share(facts, pair, x);
-        if let Some((_, q, t)) = share.voice {
-            tally.weight -= Sum::of(q);
-            tally.weighted_trust -= Sum::of(q * t.value());
-        }
-        tally.counterparts -= u32::from(share.records > 0);
-        tally.verified -= u32::from(share.verified_records > 0);
-        tally.records -= share.records;
-        tally.verified_records -= share.verified_records;
-        let last = tally.verified_records == 0 && share.verified_records > 0;
-        tally.interactions -= share.interactions;
-        totals.verified_entities -= usize::from(last);
-        let p = &facts.pairs[pair as usize];
-        if x == p.lo {
-            let records = share.records as usize;
-            totals.relationships -= records;
-            totals.mutual -= if p.mutual { records } else { 0 };
+            way.total(&mut totals.relationships, records);
+            way.total(&mut totals.mutual, if p.mutual { records } else { 0 });
         }
     }
 
@@ -178,27 +173,13 @@ impl Derived {
         }
     }
 
-    pub(crate) fn enter_standing(&mut self, facts: &Facts, pair: u32) {
-        self.both(facts, pair, |this, x, tally, totals| {
-            this.enter_standing_of(facts, pair, x, tally, totals);
-        });
+    pub(crate) fn standing_of(&mut self, way: Way, facts: &Facts, pair: u32) {
+        self.both(facts, pair, |this, x, tally, _| this.book_standing(way, facts, pair, x, tally));
     }
 
-    pub(crate) fn withdraw_standing(&mut self, facts: &Facts, pair: u32) {
-        self.both(facts, pair, |this, x, tally, _| {
-            this.withdraw_standing_of(facts, pair, x, tally);
-        });
-    }
-
-    pub(crate) fn enter_trust(&mut self, facts: &Facts, pair: u32) {
+    pub(crate) fn trust_of(&mut self, way: Way, facts: &Facts, pair: u32) {
         self.both(facts, pair, |this, x, tally, totals| {
-            this.enter_trust_of(facts, pair, x, tally, totals);
-        });
-    }
-
-    pub(crate) fn withdraw_trust(&mut self, facts: &Facts, pair: u32) {
-        self.both(facts, pair, |this, x, tally, totals| {
-            this.withdraw_trust_of(facts, pair, x, tally, totals);
+            this.book_trust(way, facts, pair, x, (tally, totals));
         });
     }
 }

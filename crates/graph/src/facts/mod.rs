@@ -14,12 +14,11 @@ mod people;
 mod voices;
 
 pub(crate) use chunks::Chunks;
-pub(crate) use kinds::KNOWN;
+pub(crate) use kinds::{KNOWN, Kinds};
 pub(crate) use pair::{Pair, Statement, choose};
 pub(crate) use people::Person;
 
 use index::{Seed, Slots};
-use kinds::Kinds;
 use rhiz_domain::fact::{
     AttestationFact, AttestationKind, Consent, Day, EntityId, RecordKey, RelationshipFact,
     Visibility,
@@ -230,6 +229,17 @@ impl Facts {
         })
     }
 
+    /// Brings near what a change of a relationship looks at. Memory brings many things at the
+    /// same time, if it is asked for them one after another; the change itself would wait for
+    /// each before it knows the next.
+    pub(crate) fn fetch(&self, fact: &RelationshipFact) -> u64 {
+        let ends = [fact.key.owner.0, fact.subject.0];
+        let people = ends.map(|id| self.person(id).map_or(0, Person::fetch));
+        let slot = self.find_record(fact.key).unwrap_or(NONE);
+        let pair = self.find_pair(ends[0], ends[1]).unwrap_or(NONE);
+        people[0] ^ people[1] ^ u64::from(slot ^ pair)
+    }
+
     pub(crate) fn relationship(&self, slot: u32) -> RelationshipFact {
         let r = self.record(slot);
         RelationshipFact {
@@ -271,6 +281,16 @@ impl Facts {
         self.by_key
             .insert(hash, slot, |s| key_hash(seed, all[s as usize].owner, all[s as usize].rkey));
         slot
+    }
+
+    /// Puts a record in the place of one with the same key and the same two people: its slot
+    /// means what it meant. `refresh_pair` of its pair has to follow.
+    pub(crate) fn replace_record(&mut self, slot: u32, fact: &RelationshipFact) {
+        let kind = self.kinds.take(&fact.kind);
+        let old = &mut self.records[slot as usize];
+        let new = Record::new(fact, kind, old.pair, old.next);
+        let old = std::mem::replace(old, Record { target: old.target, ..new });
+        self.kinds.give_back(old.kind);
     }
 
     /// Takes a record out. Its pair stays, maybe empty: `refresh_pair`, then `drop_empty_pair`.

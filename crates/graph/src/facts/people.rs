@@ -31,6 +31,11 @@ impl Person {
         stands_alone: false,
         counted: false,
     };
+
+    /// Something of it: afterwards it is in the cache.
+    pub(super) fn fetch(&self) -> u64 {
+        self.pairs.len() as u64 ^ u64::from(self.active) ^ self.did.as_ref().map_or(0, |_| 1)
+    }
 }
 
 impl Facts {

@@ -238,6 +238,12 @@ impl Learned {
         std::hint::black_box(roles.map(|[rater, ratee]| rater.at + ratee.at).sum::<f64>());
     }
 
+    /// Brings near what is known of one.
+    pub(crate) fn fetch_one(&self, id: u32) -> u64 {
+        let roles = self.roles.get(id as usize);
+        roles.map_or(0, |[rater, ratee]| rater.at.to_bits() ^ ratee.at.to_bits())
+    }
+
     fn see(&self, from: u32, to: u32, at: f64, answer: Option<Stated>) -> Seen {
         let role = |id: u32, n: usize, manner: &Manner| {
             self.roles.get(id as usize).map_or(Role::default(), |roles| roles[n]).at(at, manner)

@@ -1,7 +1,8 @@
 //! Which edges may be hops.
 
-use crate::facts::{KNOWN, Statement};
+use crate::facts::{KNOWN, Kinds, Statement};
 use crate::web::{Edges, Half, ODD, Odd, Web};
+use std::sync::Arc;
 
 /// A filter on strength and type.
 #[derive(Debug)]
@@ -80,7 +81,27 @@ impl<'a> Filter<'a> {
         }
         let place = Half::new(cost, lo, 0, 0).place();
         let at = edges.low.binary_search_by_key(&place, |half| half.place()).ok()?;
-        Some((edges.low[at].strength(), *edges.slots().get(at)?))
+        Some((edges.low[at].strength(), edges.slot(at)?))
+    }
+
+    /// The type of the edge between two, which has this cost and record under this filter, at the
+    /// time of the web.
+    pub(crate) fn kind(
+        &self,
+        web: &Web,
+        (a, b): (u32, u32),
+        (cost, slot): (u32, u32),
+        kinds: &Kinds,
+    ) -> Option<Arc<str>> {
+        let (lo, hi) = (a.min(b), a.max(b));
+        let edges = web.edges(hi);
+        if let Some(odd) = edges.odd_with(lo) {
+            let (text, _) = odd.statements.iter().find(|(_, s)| s.slot == slot)?;
+            return Some(Arc::clone(text));
+        }
+        let place = Half::new(cost, lo, 0, 0).place();
+        let at = edges.low.binary_search_by_key(&place, |half| half.place()).ok()?;
+        Some(Arc::clone(kinds.text(edges.low[at].kind().into())))
     }
 
     /// Cost and record slot of the edge between two under this filter.

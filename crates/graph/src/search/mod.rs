@@ -243,13 +243,15 @@ impl Graph {
                 // A change since the search began: what the search saw, to six digits.
                 let trust = if now.cost() == Some(cost) { now } else { trust_of_cost(cost) };
                 trusts.push(trust);
+                let seen = filter.kind(web, (ends[0], ends[1]), (cost, slot), &state.facts.kinds);
+                let kind = seen.unwrap_or_else(|| state.facts.kinds.text(record.kind).clone());
                 Hop {
                     from: EntityId(ends[0]),
                     to: EntityId(ends[1]),
                     key: record.key(),
                     strength,
                     trust: trust.value(),
-                    kind: Arc::clone(state.facts.kinds.text(record.kind)),
+                    kind,
                 }
             })
             .collect();

@@ -26,6 +26,16 @@ impl Half {
         )
     }
 
+    /// A word of a page that is no half.
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    #[inline]
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
     /// The same edge, seen from the other end.
     pub(crate) fn to(self, neighbour: u32) -> Self {
         Self::new(self.cost(), neighbour, self.strength(), self.kind())

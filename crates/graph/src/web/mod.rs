@@ -1,19 +1,21 @@
-//! The edges as a search reads them: an immutable tree of pages. A change copies the two pages of
-//! an edge's ends and the few small nodes above them; a reader keeps the tree it started with.
+//! The edges as a search reads them: an immutable tree of pages. A change makes the two pages of
+//! an edge's ends anew; a reader keeps the tree it started with.
 //!
 //! An edge here is the chosen statement of a pair that may be a hop: counted, not anonymous, with
 //! a trust above zero under some filter. Memory: 8 bytes with each end, 4 for the record's slot,
 //! and 8 for each entity's places.
 
+mod copies;
 mod half;
 mod page;
 
+pub(crate) use copies::Copies;
 pub(crate) use half::{CLOSED, Half, MAX_NODE, ODD};
 pub(crate) use page::Edges;
 
 use crate::facts::{Statement, choose};
 use crate::parallel;
-use page::{Edit, PAGE, Page};
+use page::{Draft, Edit, Odds, PAGE, Page};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -42,29 +44,47 @@ pub(crate) struct Edge {
     pub(crate) odd: Option<Arc<Odd>>,
 }
 
-/// A new state of a pair's edge.
+/// A new state of a pair's edge. There is at most one for a pair in a change.
 #[derive(Debug, Clone)]
 pub(crate) struct PairEdit {
     pub(crate) lo: u32,
     pub(crate) hi: u32,
+    /// What there is, as seen from `lo`.
+    pub(crate) old: Option<Half>,
     /// As seen from `lo`.
-    pub(crate) edge: Option<Edge>,
+    pub(crate) new: Option<Edge>,
 }
 
-const TWIG: usize = 16;
+/// Pages in a branch.
 const BRANCH: usize = 64;
-const PER_TWIG: usize = PAGE * TWIG;
-const PER_BRANCH: usize = PER_TWIG * BRANCH;
-
-#[derive(Debug, Clone, Default)]
-struct Twig([Option<Arc<Page>>; TWIG]);
+const PER_BRANCH: usize = PAGE * BRANCH;
 
 #[derive(Debug, Clone)]
-struct Branch([Option<Arc<Twig>>; BRANCH]);
+struct Branch {
+    pages: [Option<Page>; BRANCH],
+    odds: [Option<Odds>; BRANCH],
+}
 
 impl Default for Branch {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| None))
+        Self { pages: std::array::from_fn(|_| None), odds: std::array::from_fn(|_| None) }
+    }
+}
+
+impl Branch {
+    #[inline]
+    fn page(&self, place: usize) -> Option<&Page> {
+        self.pages[place / PAGE].as_ref()
+    }
+
+    fn odds(&self, place: usize) -> Option<&Odds> {
+        self.odds[place / PAGE].as_ref()
+    }
+
+    #[inline]
+    fn edges(&self, place: usize) -> Option<Edges<'_>> {
+        let (low, high) = self.page(place)?.lists(place % PAGE);
+        Some(Edges { low, high, at: Some((self, place)) })
     }
 }
 
@@ -78,6 +98,15 @@ pub(crate) struct Web {
     pub(crate) day: i32,
 }
 
+/// What takes the place of a page.
+#[derive(Debug, Clone)]
+struct Swap {
+    /// An entity of it.
+    node: u32,
+    page: Option<Page>,
+    odds: Option<Odds>,
+}
+
 impl Web {
     /// From every edge there is, each seen from its lower end, in any order.
     pub(crate) fn build(version: u64, day: i32, all: &[Vec<(u32, Edge)>]) -> Self {
@@ -87,34 +116,34 @@ impl Web {
         let nodes = ends.max().unwrap_or(0);
         let ranges = parallel::ranges(nodes, parallel::jobs(edges), PAGE);
         for pages in parallel::run(ranges, |nodes| pages(all, nodes)) {
-            for (first, page) in pages {
-                *web.page_mut(first) = Some(page);
+            for swap in pages {
+                web.put(swap);
             }
         }
         web
     }
 
-    fn page_mut(&mut self, node: usize) -> &mut Option<Arc<Page>> {
-        let at = node / PER_BRANCH;
+    fn put(&mut self, Swap { node, page, odds }: Swap) {
+        let at = node as usize / PER_BRANCH;
         if self.branches.len() <= at {
             self.branches.resize_with(at + 1, || None);
         }
         let branch = Arc::make_mut(self.branches[at].get_or_insert_default());
-        let twig = branch.0[node % PER_BRANCH / PER_TWIG].get_or_insert_default();
-        &mut Arc::make_mut(twig).0[node % PER_TWIG / PAGE]
+        let place = node as usize % PER_BRANCH / PAGE;
+        branch.pages[place] = page;
+        branch.odds[place] = odds;
+    }
+
+    #[inline]
+    fn branch(&self, node: u32) -> Option<&Branch> {
+        self.branches.get(node as usize / PER_BRANCH)?.as_deref()
     }
 
     /// The edges of one entity.
     #[inline]
     pub(crate) fn edges(&self, node: u32) -> Edges<'_> {
-        let node = node as usize;
-        let page = self
-            .branches
-            .get(node / PER_BRANCH)
-            .and_then(|branch| branch.as_ref())
-            .and_then(|branch| branch.0[node % PER_BRANCH / PER_TWIG].as_ref())
-            .and_then(|twig| twig.0[node % PER_TWIG / PAGE].as_ref());
-        page.map_or(Edges::NONE, |page| page.edges(node % PAGE))
+        let edges = self.branch(node).and_then(|branch| branch.edges(node as usize % PER_BRANCH));
+        edges.unwrap_or(Edges::NONE)
     }
 
     /// The edge between two, seen from `lo`. Looks at the one with fewer edges.
@@ -126,30 +155,28 @@ impl Web {
         Some(Edge { half, slot, odd })
     }
 
-    /// This web after some edits; `self` is untouched.
-    pub(crate) fn edited(&self, version: u64, edits: &[PairEdit]) -> Self {
-        let mut web = self.clone();
-        web.version = version;
+    /// Makes edits; of every page that is another one afterwards, `done` is told.
+    fn edit(&mut self, edits: &[PairEdit], draft: &mut Draft, mut done: impl FnMut(Swap)) {
         let mut halves: Vec<Edit> = Vec::with_capacity(2 * edits.len());
-        for PairEdit { lo, hi, edge } in edits {
-            let seen = edge.as_ref().map(|e| Edge { half: e.half.to(*lo), ..e.clone() });
-            halves.push(Edit { node: *lo, neighbour: *hi, edge: edge.clone() });
-            halves.push(Edit { node: *hi, neighbour: *lo, edge: seen });
+        for PairEdit { lo, hi, old, new } in edits {
+            let seen = new.as_ref().map(|e| Edge { half: e.half.to(*lo), ..e.clone() });
+            halves.push(Edit { node: *lo, old: *old, new: new.clone() });
+            halves.push(Edit { node: *hi, old: old.map(|half| half.to(*lo)), new: seen });
         }
-        // Stable: of one edge, the last edit stays last.
-        halves.sort_by_key(|e| e.node);
+        halves.sort_unstable_by_key(|e| e.node);
         let mut change = 0isize;
         for edits in halves.chunk_by(|a, b| a.node as usize / PAGE == b.node as usize / PAGE) {
-            let page = web.page_mut(edits[0].node as usize);
-            let new = match page {
-                Some(old) => old.edited(edits),
-                None => Page::EMPTY().edited(edits),
-            };
-            change += new.len() as isize - page.as_ref().map_or(0, |p| p.len()) as isize;
-            *page = (new.len() > 0).then(|| Arc::new(new));
+            let node = edits[0].node;
+            let (branch, place) = (self.branch(node), node as usize % PER_BRANCH);
+            let old = branch.and_then(|branch| branch.page(place));
+            let page = draft.edit(old, edits);
+            let odds = page::edited_odds(branch.and_then(|branch| branch.odds(place)), edits);
+            let len = |page: Option<&Page>| page.map_or(0, Page::len) as isize;
+            change += len(page.as_ref()) - len(old);
+            self.put(Swap { node, page: page.clone(), odds: odds.clone() });
+            done(Swap { node, page, odds });
         }
-        web.edges = web.edges.saturating_add_signed(change / 2);
-        web
+        self.edges = self.edges.saturating_add_signed(change / 2);
     }
 
     /// The number of edges.
@@ -164,20 +191,21 @@ impl Web {
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        let mut bytes = self.branches.capacity() * size_of::<Option<Arc<Branch>>>();
-        for branch in self.branches.iter().flatten() {
-            bytes += 16 + size_of::<Branch>();
-            for twig in branch.0.iter().flatten() {
-                bytes += 16 + size_of::<Twig>();
-                bytes += twig.0.iter().flatten().map(|page| page.bytes()).sum::<usize>();
-            }
-        }
-        bytes
+        let pages = self.branches.iter().flatten().flat_map(|branch| branch.pages.iter().flatten());
+        let odds = self.branches.iter().flatten().flat_map(|branch| branch.odds.iter().flatten());
+        let odds = odds.map(|odds| 40 + odds.iter().map(|o| 32 + o.2.bytes()).sum::<usize>());
+        self.tree_bytes() + pages.map(Page::bytes).sum::<usize>() + odds.sum::<usize>()
+    }
+
+    /// Bytes held above the pages.
+    fn tree_bytes(&self) -> usize {
+        self.branches.capacity() * size_of::<Option<Arc<Branch>>>()
+            + self.branches.iter().flatten().count() * (16 + size_of::<Branch>())
     }
 }
 
-/// The pages of the entities in a range that begins with one, each with its first entity.
-fn pages(all: &[Vec<(u32, Edge)>], nodes: Range<usize>) -> Vec<(usize, Arc<Page>)> {
+/// The pages of the entities in a range that begins with one.
+fn pages(all: &[Vec<(u32, Edge)>], nodes: Range<usize>) -> Vec<Swap> {
     let place = |node: u32| (node as usize).checked_sub(nodes.start).filter(|at| *at < nodes.len());
     // A counting sort by entity: places first, then halves.
     let mut ends = vec![0usize; nodes.len()];
@@ -205,6 +233,7 @@ fn pages(all: &[Vec<(u32, Edge)>], nodes: Range<usize>) -> Vec<(usize, Arc<Page>
     let mut odd = odd.into_iter().peekable();
     let mut pages = Vec::with_capacity(nodes.len().div_ceil(PAGE));
     let mut lists: [Vec<(Half, u32)>; PAGE] = std::array::from_fn(|_| Vec::new());
+    let mut draft = Draft::default();
     let mut from = 0;
     for (first, ends) in nodes.step_by(PAGE).zip(ends.chunks(PAGE)) {
         lists.iter_mut().for_each(Vec::clear);
@@ -212,12 +241,14 @@ fn pages(all: &[Vec<(u32, Edge)>], nodes: Range<usize>) -> Vec<(usize, Arc<Page>
             list.extend_from_slice(&halves[from..end]);
             from = end;
         }
-        let mut here = Vec::new();
+        let mut odds = Vec::new();
         while let Some((node, other, text)) = odd.next_if(|o| (o.0 as usize) < first + PAGE) {
-            here.push(((node as usize % PAGE) as u8, other, text));
+            odds.push(((node as usize % PAGE) as u8, other, text));
         }
-        if lists.iter().any(|list| !list.is_empty()) {
-            pages.push((first, Arc::new(Page::build(first as u32, &mut lists, here))));
+        let node = first as u32;
+        if let Some(page) = draft.build(node, &mut lists) {
+            let odds = (!odds.is_empty()).then(|| Arc::new(odds));
+            pages.push(Swap { node, page: Some(page), odds });
         }
     }
     pages
