@@ -221,8 +221,11 @@ pub struct Event {
     pub payload: Box<RawValue>,
     /// How urgent.
     pub priority: Priority,
-    /// When it was accepted, or when its source says it happened.
+    /// When it was accepted, or when its source says it happened: part of what it means, so no
+    /// replay changes it.
     pub timestamp: Timestamp,
+    /// When it was put back last, after it had been given up.
+    pub replayed_at: Option<Timestamp>,
     /// The revision this server made at accept, for a record event whose source gave none.
     pub assigned_rev: Option<Tid>,
     /// Attempts that failed.
@@ -260,6 +263,13 @@ pub struct Stage {
 }
 
 impl Event {
+    /// Since when it has been on its way: what it waited before it was given up, and as a dead
+    /// letter, plays no part in how long anything takes.
+    #[must_use]
+    pub fn under_way_since(&self) -> Timestamp {
+        self.replayed_at.unwrap_or(self.timestamp)
+    }
+
     /// What makes two events the same: SHA-256 over type, DID and payload, however the payload's
     /// keys are ordered or spaced. What this server made at accept (a revision) plays no part.
     #[must_use]

@@ -233,6 +233,7 @@ impl Found<'_> {
             payload,
             priority: event_type.default_priority(),
             timestamp: self.now,
+            replayed_at: None,
             assigned_rev: None,
             retry_count: 0,
             stages: Vec::new(),

@@ -289,6 +289,7 @@ impl Pipeline {
             did,
             priority: priority.unwrap_or(event_type.default_priority()),
             timestamp: now,
+            replayed_at: None,
             assigned_rev: payload::needs_rev(event_type, map).then(|| shared.tids.next()),
             retry_count: 0,
             stages: Vec::new(),

@@ -30,6 +30,7 @@ mod tids;
 pub mod work;
 
 pub use accept::{Submission, SubmitError};
+pub use dead::{ActError, Broken};
 pub use gate::Capacity;
 pub use live::{Heard, Listener, Notice, Step};
 pub use metrics::{Done, Metrics, Snapshot};

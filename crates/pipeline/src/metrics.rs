@@ -141,7 +141,7 @@ impl Metrics {
         clock: &dyn Clock,
     ) -> Timing {
         let elapsed = timing.elapsed;
-        let total = timing.at.duration_since(event.timestamp).unsigned_abs();
+        let total = timing.at.duration_since(event.under_way_since()).unsigned_abs();
         let of_type = &self.by_type[event.event_type as usize];
         of_type.total.record(total);
         of_type.wait.record(total.saturating_sub(timing.work));

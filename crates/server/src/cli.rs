@@ -180,14 +180,21 @@ pub enum DlqCommand {
     #[command(after_help = "\
 Examples:
   rhiz dlq list
-  rhiz dlq list --type attestation.created --since 2026-11-01T00:00:00Z --limit 20")]
+  rhiz dlq list --type attestation.created --since 2026-11-01T00:00:00Z --limit 2000
+  rhiz dlq list --all --json > letters.jsonl")]
     List {
         /// Which ones.
         #[command(flatten)]
         filter: DlqFilter,
-        /// Most lines
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
+        /// So many of the newest
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+        limit: u64,
+        /// All that match
+        #[arg(long, conflicts_with = "limit")]
+        all: bool,
+        /// Print each as a line of JSON, with its stages and payload
+        #[arg(long)]
+        json: bool,
         /// Which server.
         #[command(flatten)]
         server: ServerArgs,
@@ -204,17 +211,28 @@ Examples:
         server: ServerArgs,
     },
     /// Put dead letters back into the queue
+    ///
+    /// Only what is dead when it begins: what is given up again stays. It waits while the queue is
+    /// full, and ends when this command is broken off; what was put back until then stays so.
     #[command(after_help = "\
 Examples:
   rhiz dlq replay 0199f3a2 0199f3b7
   rhiz dlq replay --did did:plc:ewvi7nxzyoun6zhxrhs64oiz --dry-run
-  rhiz dlq replay --all")]
-    Replay(DlqChange),
+  rhiz dlq replay --type relationship.created --until 2026-11-01T12:00:00Z
+  rhiz dlq replay --all --per-second 50")]
+    Replay {
+        /// Which ones, and how.
+        #[command(flatten)]
+        change: DlqChange,
+        /// So many a second at most [default: 1000]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        per_second: Option<u32>,
+    },
     /// Delete dead letters for good
     #[command(after_help = "\
 Examples:
   rhiz dlq discard 0199f3a2
-  rhiz dlq discard --type identity.changed --dry-run")]
+  rhiz dlq discard --type identity.updated --dry-run")]
     Discard(DlqChange),
 }
 
@@ -230,21 +248,24 @@ pub struct DlqFilter {
     /// Only what died since then, as in 2026-11-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     pub since: Option<jiff::Timestamp>,
+    /// Only what died before then
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<jiff::Timestamp>,
 }
 
 /// `rhiz dlq replay` and `rhiz dlq discard`. Something has to be named: all of them only by `--all`.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("which").required(true).multiple(true)
-    .args(["ids", "event_type", "did", "since", "all"])))]
+    .args(["ids", "event_type", "did", "since", "until", "all"])))]
 pub struct DlqChange {
     /// Ids of events
-    #[arg(value_name = "ID", conflicts_with_all = ["event_type", "did", "since", "all"])]
+    #[arg(value_name = "ID", conflicts_with_all = ["event_type", "did", "since", "until", "all"])]
     pub ids: Vec<String>,
     /// Which ones.
     #[command(flatten)]
     pub filter: DlqFilter,
     /// All of them
-    #[arg(long, conflicts_with_all = ["event_type", "did", "since"])]
+    #[arg(long, conflicts_with_all = ["event_type", "did", "since", "until"])]
     pub all: bool,
     /// Only count them
     #[arg(long)]
@@ -331,5 +352,19 @@ mod tests {
     #[test]
     fn the_command_line_has_no_contradictions() {
         super::command().debug_assert();
+    }
+
+    /// What an example says can be typed.
+    #[test]
+    fn examples_name_types_that_there_are() {
+        fn examples(command: &clap::Command) -> String {
+            let own = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let inner = command.get_subcommands().map(examples);
+            inner.fold(own, |all, one| all + "\n" + &one)
+        }
+        let text = examples(&super::command());
+        let mut types = text.split("--type ").skip(1).filter_map(|t| t.split_whitespace().next());
+        assert!(types.clone().count() > 2, "{text}");
+        assert!(types.all(|t| rhiz_domain::EventType::parse(t).is_some()), "{text}");
     }
 }

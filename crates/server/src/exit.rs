@@ -83,11 +83,15 @@ impl fmt::Display for Failure {
 
 /// Writes to standard output. A reader that went away (`rhiz … | head`) is no failure.
 pub fn print(text: &str) -> Result<(), Failure> {
+    still_read(text).map(|_| ())
+}
+
+/// The same; answers whether somebody reads on, for what is printed part by part.
+pub fn still_read(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format!("standard output cannot be written: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::failed(format!("standard output cannot be written: {error}"))),
     }
 }

@@ -5,8 +5,12 @@
 //! seen too long ago is itself a failure: a check that hangs cannot stay green.
 
 use crate::node::Node;
+use jiff::Timestamp;
 use parking_lot::Mutex;
-use rhiz_domain::{Clock, Paused, store::Unusable};
+use rhiz_domain::{
+    Clock, Paused,
+    store::{DeadFilter, StoreError, Unusable},
+};
 use rhiz_firehose::Status as FirehoseStatus;
 use serde_json::{Value, json};
 use std::{
@@ -30,6 +34,9 @@ const STALE: Duration = Duration::from_secs(5);
 const LATENCIES: usize = 128;
 /// A firehose without connection for this long is lost.
 const FIREHOSE_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Dead letters are counted so often: it takes reading an entry of an index for each.
+const LETTERS_EVERY: Duration = Duration::from_secs(10);
 
 /// A graph that is behind the database for this long is stuck.
 const GRAPH_PATIENCE: Duration = Duration::from_secs(5);
@@ -92,9 +99,27 @@ struct Seen {
     latencies: VecDeque<Duration>,
 }
 
+/// Dead letters, as they were counted last.
+#[derive(Debug, Clone, Copy)]
+pub struct Letters {
+    /// How many there are.
+    pub count: u64,
+    /// When the first of them was given up.
+    pub oldest: Option<Timestamp>,
+    /// When they were counted.
+    pub at: Timestamp,
+}
+
+/// How long ago it was, seconds; 0 when the clock says that it is yet to come.
+#[must_use]
+pub fn age_seconds(at: Timestamp, now: Timestamp) -> f64 {
+    now.duration_since(at).as_secs_f64().max(0.0)
+}
+
 /// The sampler.
 pub struct Health {
     seen: [Mutex<Seen>; NAMES.len()],
+    letters: Mutex<Option<Letters>>,
     clock: Arc<dyn Clock>,
     started: Duration,
     draining: AtomicBool,
@@ -153,6 +178,7 @@ impl Health {
     pub fn start(node: &Node, firehose: Option<watch::Receiver<FirehoseStatus>>) -> Arc<Self> {
         let health = Arc::new(Self {
             seen: std::array::from_fn(|_| Mutex::default()),
+            letters: Mutex::default(),
             clock: Arc::clone(&node.clock),
             started: node.clock.elapsed(),
             draining: AtomicBool::new(false),
@@ -174,7 +200,14 @@ impl Health {
                 }
             });
         }
+        tokio::spawn(count_letters(Arc::clone(&health), node.clone()));
         health
+    }
+
+    /// Dead letters, as they were counted last; nothing before they were.
+    #[must_use]
+    pub fn letters(&self) -> Option<Letters> {
+        *self.letters.lock()
     }
 
     fn note(&self, i: usize, status: Status, code: Option<&'static str>, before: Duration) {
@@ -257,6 +290,24 @@ impl Health {
         };
         let age_ms = u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX);
         Snapshot { overall, age_ms, checks }
+    }
+}
+
+/// Counts dead letters, now and again. When it cannot, what was counted before stands, with its
+/// time.
+async fn count_letters(health: Arc<Health>, node: Node) {
+    loop {
+        let any = DeadFilter { limit: 1, ..DeadFilter::default() };
+        match node.store.dead_letters(any).await {
+            Ok(page) => {
+                let letters =
+                    Letters { count: page.count, oldest: page.oldest, at: node.clock.now() };
+                *health.letters.lock() = Some(letters);
+            }
+            Err(StoreError::Closed) => return,
+            Err(error) => tracing::warn!(%error, "dead letters cannot be counted"),
+        }
+        tokio::time::sleep(LETTERS_EVERY).await;
     }
 }
 

@@ -19,7 +19,7 @@ use rhiz_domain::{
     store::{DeadFilter, DeadSelection, Store, StoreError},
 };
 use rhiz_graph::Graph;
-use rhiz_pipeline::{Capacity, Pipeline, Settings};
+use rhiz_pipeline::{ActError, Broken, Capacity, Pipeline, Settings};
 use rhiz_store::SqliteStore;
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -234,7 +234,9 @@ async fn discard_old(node: &Node, retention: Duration) {
                 tracing::info!(discarded = moved.done, "dead letters were too old");
             }
             Ok(_) => {}
-            Err(StoreError::Closed) => return,
+            Err(ActError { why: Broken::Draining | Broken::Store(StoreError::Closed), .. }) => {
+                return;
+            }
             Err(error) => tracing::warn!(%error, "cannot discard old dead letters"),
         }
         tokio::time::sleep(RETENTION_CHECK).await;

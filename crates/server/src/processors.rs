@@ -130,6 +130,7 @@ mod tests {
                 payload: serde_json::value::RawValue::from_string("{}".into()).unwrap(),
                 priority: event_type.default_priority(),
                 timestamp: jiff::Timestamp::UNIX_EPOCH,
+                replayed_at: None,
                 assigned_rev: None,
                 retry_count: 0,
                 stages: vec![],

@@ -82,6 +82,7 @@ fn event(n: usize, total: usize, people: u64, origin: &str, random: &mut Random)
         payload: RawValue::from_string(payload).expect("JSON"),
         priority: Priority::Normal,
         timestamp: time,
+        replayed_at: None,
         assigned_rev: None,
         retry_count: 0,
         stages: Vec::new(),

@@ -445,6 +445,7 @@ impl Draft {
             payload: serde_json::value::to_raw_value(&self.payload()).unwrap(),
             priority: self.priority.unwrap_or(kind.default_priority()),
             timestamp: self.timestamp,
+            replayed_at: None,
             assigned_rev: (is_record && !self.sourced).then(|| rev(self.rev)),
             retry_count: 0,
             stages: Vec::new(),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rhiz_domain::{
     Collection, EntityId, Event, EventId, Pause, Paused, Tid,
     store::{
-        AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
+        Act, AppendError, AuditPage, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
         DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Leased, Moved, Progress,
         Quota, Rebuild, Rebuilt, Receipt, RecordRow, SettleError, Settlement, Store, StoreError,
         Unusable, Verdict, Whereabouts,
@@ -25,6 +25,8 @@ pub enum Point<'a> {
     Beat(&'a Event),
     /// Before a verdict is carried out; a failure here fails the whole settlement.
     Settle(&'a Event, &'a Verdict),
+    /// Before a step of a replay or a discard does anything.
+    Act,
 }
 
 /// Decides whether a point fails.
@@ -173,20 +175,22 @@ impl Journal for FaultyStore {
         &self,
         which: &DeadSelection,
         most: usize,
-        by: &str,
+        act: &mut Act,
     ) -> Result<Moved, StoreError> {
-        self.inner.replay(which, most, by).await
+        self.at(Point::Act)?;
+        self.inner.replay(which, most, act).await
     }
     async fn discard(
         &self,
         which: &DeadSelection,
         most: usize,
-        by: &str,
+        act: &mut Act,
     ) -> Result<Moved, StoreError> {
-        self.inner.discard(which, most, by).await
+        self.at(Point::Act)?;
+        self.inner.discard(which, most, act).await
     }
-    async fn audit(&self, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
-        self.inner.audit(limit).await
+    async fn audit(&self, before: Option<i64>, limit: usize) -> Result<AuditPage, StoreError> {
+        self.inner.audit(before, limit).await
     }
     async fn prune(&self, accepted_before: Timestamp) -> Result<u64, StoreError> {
         self.inner.prune(accepted_before).await

@@ -228,6 +228,9 @@ macro_rules! store_conformance {
                 dead_letters_are_filtered_and_paged
                 a_deleted_account_leaves_no_dead_letters
                 a_replayed_letter_is_an_event_again
+                a_replay_begins_a_new_wait_and_changes_no_meaning
+                an_act_of_many_steps_is_one_row_of_the_audit_log
+                the_audit_log_is_paged
                 what_died_later_is_left_alone
                 what_is_discarded_is_gone_and_written_down
             }

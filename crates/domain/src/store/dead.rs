@@ -18,7 +18,7 @@ pub struct DeadLetter {
     pub priority: Priority,
     /// Attempts that failed.
     pub retry_count: u32,
-    /// When it was accepted or came.
+    /// When it was first accepted or came, however often it was replayed since.
     pub accepted_at: Timestamp,
     /// When it was given up.
     pub died_at: Timestamp,
@@ -60,6 +60,28 @@ pub enum DeadSelection {
     Filter(DeadFilter),
 }
 
+/// What an operator does to dead letters.
+///
+/// Law: one act is one row of the audit log, and the row counts what was really done. Its first
+/// step that does anything writes the row, every later one adds to its count, each in the
+/// transaction that moves the letters. Example: a server dies in the third step of a replay; the
+/// row says how many letters the first two moved, and those are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// Who, as far as that is known.
+    pub by: String,
+    /// Its row of the audit log, once there is one.
+    pub row: Option<i64>,
+}
+
+impl Act {
+    /// One that is about to begin.
+    #[must_use]
+    pub fn by(who: &str) -> Self {
+        Self { by: who.to_owned(), row: None }
+    }
+}
+
 /// What was done to dead letters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Moved {
@@ -74,7 +96,9 @@ pub struct Moved {
 /// One act of an operator.
 #[derive(Debug, Clone)]
 pub struct AuditRow {
-    /// When.
+    /// Its number in the log.
+    pub id: i64,
+    /// When it began.
     pub at: Timestamp,
     /// `replay`, `discard`, `pause` or `resume`.
     pub action: String,
@@ -82,8 +106,17 @@ pub struct AuditRow {
     pub by: String,
     /// To what.
     pub subject: String,
-    /// To how many.
+    /// To how many, so far.
     pub count: u64,
+}
+
+/// A page of the audit log.
+#[derive(Debug, Clone, Default)]
+pub struct AuditPage {
+    /// This page, newest first.
+    pub rows: Vec<AuditRow>,
+    /// There are more behind the last one.
+    pub more: bool,
 }
 
 /// A page of dead letters.
@@ -93,6 +126,8 @@ pub struct DeadPage {
     pub count: u64,
     /// Those of them that can be replayed.
     pub replayable: u64,
+    /// When the first of all that match was given up.
+    pub oldest: Option<Timestamp>,
     /// Inputs that were only counted, because their DID had too many.
     pub uncounted: u64,
     /// This page.

@@ -3,7 +3,7 @@
 #[cfg(doc)]
 use super::Store;
 use super::{
-    AppendError, AuditRow, DeadFilter, DeadLetter, DeadPage, DeadSelection, Moved, StoreError,
+    Act, AppendError, AuditPage, DeadFilter, DeadLetter, DeadPage, DeadSelection, Moved, StoreError,
 };
 use crate::{Did, Effect, Event, EventId, EventType, Origin, Pause, Paused, Stage};
 use async_trait::async_trait;
@@ -86,7 +86,7 @@ pub struct Depths {
     pub leased: usize,
     /// Of types whose work is paused.
     pub paused: usize,
-    /// Accept time of the oldest one that is ready, by priority.
+    /// Since when the oldest one that is ready is on its way, by priority.
     pub fronts: [Option<Timestamp>; 4],
 }
 
@@ -107,7 +107,7 @@ impl Depths {
             + self.paused
     }
 
-    /// Accept time of the oldest one that is ready, if any.
+    /// Since when the oldest one that is ready is on its way, if any.
     #[must_use]
     pub fn oldest(&self) -> Option<Timestamp> {
         self.fronts.into_iter().flatten().min()
@@ -249,13 +249,14 @@ pub trait Journal: Send + Sync + 'static {
     async fn dead_letters(&self, filter: DeadFilter) -> Result<DeadPage, StoreError>;
 
     /// Puts dead letters back into the journal, as new, oldest first; at most `most` in one
-    /// transaction with the audit row that tells who did it. Inputs that never became an event
-    /// stay where they are.
+    /// transaction with the row of the audit log that tells of the [`Act`]. Inputs that never
+    /// became an event stay where they are. What it means does not change, nor what it is newer
+    /// than ([`Event::timestamp`]); its waiting begins now ([`Event::replayed_at`]).
     async fn replay(
         &self,
         which: &DeadSelection,
         most: usize,
-        by: &str,
+        act: &mut Act,
     ) -> Result<Moved, StoreError>;
 
     /// Removes dead letters for good; as [`Journal::replay`].
@@ -263,11 +264,12 @@ pub trait Journal: Send + Sync + 'static {
         &self,
         which: &DeadSelection,
         most: usize,
-        by: &str,
+        act: &mut Act,
     ) -> Result<Moved, StoreError>;
 
-    /// What was done to dead letters, newest first.
-    async fn audit(&self, limit: usize) -> Result<Vec<AuditRow>, StoreError>;
+    /// What operators did, newest first: of the rows with a smaller id than `before`, `limit` at
+    /// most.
+    async fn audit(&self, before: Option<i64>, limit: usize) -> Result<AuditPage, StoreError>;
 
     /// Forgets what need not be remembered any more: identities of events accepted before
     /// `accepted_before`. Works in small steps; answers how many are gone.

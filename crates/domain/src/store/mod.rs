@@ -15,7 +15,7 @@ mod index;
 mod journal;
 
 pub use crate::rebuild::{Mended, Rebuild, Rebuilt};
-pub use dead::{AuditRow, DeadFilter, DeadLetter, DeadPage, DeadSelection, Moved};
+pub use dead::{Act, AuditPage, AuditRow, DeadFilter, DeadLetter, DeadPage, DeadSelection, Moved};
 pub use index::{Counts, EntityRow, Facts, Index, ProfileRow, Progress, RecordRow};
 pub use journal::{
     Claimed, Cursor, Depths, Intake, Journal, LEASE_BEAT, LEASE_STALE, Leased, Place, Quota,

@@ -91,7 +91,7 @@ async fn a_type_that_keeps_hanging_is_paused() {
     rig.ticks().await;
     rig.until(|b| b.scheduled() == 0).await;
     assert_eq!(rig.pipeline.snapshot().paused, 41, "none is lost");
-    let audit = rig.pipeline.journal().audit(9).await.unwrap();
+    let audit = rig.pipeline.journal().audit(None, 9).await.unwrap().rows;
     assert_eq!(
         (audit[0].action.as_str(), audit[0].by.as_str()),
         ("pause", "rhiz: its processors hang")

@@ -1,7 +1,7 @@
 //! How the node is. Answers come from the sampler's last look and wait for nothing.
 
 use super::{App, auth::Role};
-use crate::health::{Overall, Snapshot};
+use crate::health::{Overall, Snapshot, age_seconds};
 use axum::{
     Json, Router,
     extract::State,
@@ -78,6 +78,12 @@ async fn detailed(State(app): State<Arc<App>>, headers: HeaderMap) -> (StatusCod
             "statistics": super::cache_stats::shown(&stats),
         },
         "event_pipeline": app.node.pipeline.snapshot(),
+        "dead_letters": app.health.letters().map(|letters| json!({
+            "count": letters.count,
+            "oldest_died_at": letters.oldest,
+            "oldest_seconds": letters.oldest.map(|at| age_seconds(at, app.node.clock.now())),
+            "counted_at": letters.at,
+        })),
         "graph": {
             "version": app.node.graph.version(),
             "as_of_day": app.node.graph.as_of(),

@@ -9,9 +9,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rhiz_domain::{FieldError, Invalid, store::StoreError};
-use rhiz_pipeline::SubmitError;
+use rhiz_pipeline::{ActError, Broken, SubmitError};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Seconds after which a refused caller should come again.
 const RETRY_AFTER: u64 = 1;
@@ -36,9 +36,9 @@ struct Body {
     request_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
-    /// What would have to be relaxed for there to be a path.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    relax: Option<Value>,
+    /// What belongs to this kind of problem alone.
+    #[serde(flatten)]
+    members: Map<String, Value>,
     #[serde(skip)]
     retry_after: Option<u64>,
 }
@@ -58,7 +58,7 @@ impl Problem {
             code,
             request_id: None,
             errors: Vec::new(),
-            relax: None,
+            members: Map::new(),
             retry_after: None,
         }))
     }
@@ -103,6 +103,13 @@ impl Problem {
             named.add(format!("line {line}: {}", error.field), error.message);
         }
         named.into()
+    }
+
+    /// With a member of its own.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.members.insert(name.to_owned(), value.into());
+        self
     }
 
     /// Comes again after so many seconds.
@@ -168,9 +175,11 @@ impl From<NoAnswer> for Problem {
                     }
                     (None, None) => detail,
                 };
-                let mut problem = Self::new(StatusCode::NOT_FOUND, "no_path", detail);
-                problem.0.relax = serde_json::to_value(relaxed).ok();
-                problem
+                let problem = Self::new(StatusCode::NOT_FOUND, "no_path", detail);
+                match serde_json::to_value(relaxed) {
+                    Ok(relaxed) => problem.with("relax", relaxed),
+                    Err(_) => problem,
+                }
             }
             NoAnswer::TimeLimit(_) => Self::new(StatusCode::GATEWAY_TIMEOUT, "time_limit", detail),
             NoAnswer::Store(error) => error.into(),
@@ -215,6 +224,40 @@ impl From<SubmitError> for Problem {
 }
 
 impl Problem {
+    /// A replay or a discard was broken off; `done` says what was to be done to dead letters, as in
+    /// `replayed`, and is the member that says to how many it was done.
+    #[must_use]
+    pub fn broken_off(done: &str, error: &ActError) -> Self {
+        let n = error.moved.done;
+        let so_far = match n {
+            0 => format!("no dead letter was {done}; try again"),
+            1 => format!("1 dead letter was {done} before that; ask again for the rest"),
+            n => format!("{n} dead letters were {done} before that; ask again for the rest"),
+        };
+        let problem = match &error.why {
+            Broken::Draining => {
+                let detail = format!("this server is stopping: {so_far}");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(5)
+            }
+            Broken::Store(why) => {
+                // As for those who submit: who may do this may know why.
+                let reason = match why {
+                    StoreError::Unavailable(reason) => format!(" ({reason})"),
+                    _ => String::new(),
+                };
+                let mut problem = Self::from(why.clone());
+                problem.0.detail = match problem.0.status {
+                    StatusCode::SERVICE_UNAVAILABLE => {
+                        format!("the database cannot be written at the moment{reason}: {so_far}")
+                    }
+                    _ => format!("{}: {so_far}", problem.0.detail),
+                };
+                problem
+            }
+        };
+        problem.with(done, n).with("impossible", error.moved.impossible)
+    }
+
     /// An operator has paused it.
     #[must_use]
     pub fn paused(what: String) -> Self {

@@ -217,7 +217,7 @@ pub static KEYS: &[Key] = &[
         env: "PIPELINE_DEAD_LETTER_RETENTION",
         kind: Time { unit: Unit::Days, min: secs(3600), max: secs(3650 * 86_400) },
         default: Unset("for ever"),
-        doc: "How long dead letters are kept; what is older is discarded, with an audit row.",
+        doc: "How long dead letters are kept; what is older is discarded, with an audit row. Unless it is set nothing is deleted, and nothing but the disk bounds how many events that were given up are kept: watch `dead_letters` and `oldest_dead_letter_seconds` in `/internal/events/metrics`.",
     },
     Key {
         name: "firehose.enabled",

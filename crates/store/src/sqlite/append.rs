@@ -286,7 +286,7 @@ impl Job for Append {
                             event_type: Some(event.event_type),
                             crashes: 0,
                             bytes: event.payload.get().len(),
-                            accepted_at: event.timestamp,
+                            since: event.under_way_since(),
                             counted: true,
                             event: Some(Arc::clone(event)),
                         });

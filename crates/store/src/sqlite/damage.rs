@@ -154,7 +154,7 @@ impl Remains {
             event_id,
             event_type: text(1),
             did,
-            accepted_at: row.get(4).unwrap_or(entry.accepted_at.as_microsecond()),
+            accepted_at: row.get(4).unwrap_or(entry.since.as_microsecond()),
             assigned_rev: row.get(5).ok().flatten(),
             retry_count: row.get(6).unwrap_or(0),
             origin: text(7).unwrap_or_else(|| "unknown".into()),

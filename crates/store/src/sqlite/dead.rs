@@ -2,6 +2,7 @@
 
 use super::{
     append::{next_seq, set_seq},
+    audit,
     lanes::{self, Entry, Lanes},
     row::{DEAD, NamedBy, dead_letter, id_key, origin, time},
     writer::{Job, Tx},
@@ -9,7 +10,7 @@ use super::{
 use parking_lot::Mutex;
 use rhiz_domain::{
     EventId, EventType, Priority,
-    store::{AuditRow, DeadFilter, DeadLetter, DeadPage, DeadSelection, Moved, StoreError},
+    store::{self, DeadFilter, DeadLetter, DeadPage, DeadSelection, Moved, StoreError},
 };
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter, types::Value};
 use std::sync::Arc;
@@ -18,8 +19,11 @@ use tokio::sync::{Notify, oneshot};
 /// The condition that every letter meets.
 const ALL: &str = "1";
 
-/// How many there are, and how many of them can be replayed.
-const COUNTED: &str = "count(*), count(*) FILTER (WHERE replayable)";
+/// How many there are, how many of them can be replayed, and when the first of them died.
+const COUNTED: &str = "count(*), count(*) FILTER (WHERE replayable), min(died_at)";
+
+/// Letters of an act whose names are written down; of a larger one only how many there were.
+const NAMED: usize = 5;
 
 /// The condition of a filter, and its values.
 fn condition(filter: &DeadFilter) -> (String, Vec<Value>) {
@@ -53,10 +57,10 @@ fn number(condition: &str) -> &'static str {
 /// One page, newest first.
 pub(super) fn page(conn: &Connection, filter: &DeadFilter) -> rusqlite::Result<DeadPage> {
     let (condition, mut values) = condition(filter);
-    let (count, replayable) = conn.query_row(
+    let (count, replayable, oldest): (_, _, Option<i64>) = conn.query_row(
         &format!("SELECT {COUNTED} FROM dead_letters WHERE {condition}"),
         params_from_iter(&values),
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2).ok().flatten())),
     )?;
     let uncounted = uncounted(conn, filter)?;
     let id = number(&condition);
@@ -66,7 +70,7 @@ pub(super) fn page(conn: &Connection, filter: &DeadFilter) -> rusqlite::Result<D
         values.push(before.into());
     }
     found.push_str(&format!(" ORDER BY {id} DESC LIMIT ?"));
-    values.push((i64::try_from(filter.limit).unwrap_or(i64::MAX - 1) + 1).into());
+    values.push(i64::try_from(filter.limit).unwrap_or(i64::MAX).saturating_add(1).into());
     // First the numbers, from an index alone; then only the letters that are shown.
     let mut letters = conn
         .prepare(&format!(
@@ -76,7 +80,7 @@ pub(super) fn page(conn: &Connection, filter: &DeadFilter) -> rusqlite::Result<D
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let more = letters.len() > filter.limit;
     letters.truncate(filter.limit);
-    Ok(DeadPage { count, replayable, uncounted, letters, more })
+    Ok(DeadPage { count, replayable, oldest: oldest.map(time), uncounted, letters, more })
 }
 
 /// Inputs that were only counted, of whom the filter asks for. They have no type and no time: a
@@ -101,23 +105,6 @@ pub(super) fn find(conn: &Connection, id: &EventId) -> rusqlite::Result<Option<D
     .optional()
 }
 
-/// What operators did, newest first.
-pub(super) fn audit(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<AuditRow>> {
-    conn.prepare_cached(
-        "SELECT at, action, by, subject, count FROM audit ORDER BY id DESC LIMIT $1",
-    )?
-    .query_map([limit], |row| {
-        Ok(AuditRow {
-            at: time(row.get(0)?),
-            action: row.get(1)?,
-            by: row.get(2)?,
-            subject: row.get(3)?,
-            count: row.get(4)?,
-        })
-    })?
-    .collect()
-}
-
 /// What is done to dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
@@ -127,30 +114,44 @@ pub(super) enum Action {
     Discard,
 }
 
-/// One step of an action: some letters, and the audit row, in one transaction.
-pub(super) struct Act {
+impl Action {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Replay => "replay",
+            Self::Discard => "discard",
+        }
+    }
+}
+
+/// One step of an act: some letters, and what the audit log says, in one transaction.
+pub(super) struct Step {
     pub action: Action,
     pub which: DeadSelection,
     pub most: usize,
-    pub by: String,
+    pub act: store::Act,
     pub lanes: Arc<Mutex<Lanes>>,
     pub ready: Arc<Notify>,
-    pub answer: oneshot::Sender<Result<Moved, StoreError>>,
-    /// What the transaction did, until it is committed.
-    pub moved: Moved,
-    pub entries: Vec<Entry>,
+    pub answer: oneshot::Sender<Result<(Moved, Option<i64>), StoreError>>,
+    pub done: Done,
 }
 
-impl Act {
-    /// The condition of the selection, its values, the column to sort by, and how it is written
-    /// down.
-    fn condition(&self) -> (String, Vec<Value>, &'static str, String) {
+/// What the transaction did, until it is committed.
+#[derive(Default)]
+pub(super) struct Done {
+    moved: Moved,
+    entries: Vec<Entry>,
+    /// The act's row of the audit log.
+    row: Option<i64>,
+}
+
+impl Step {
+    /// The condition of the selection, its values, and the column to sort by.
+    fn condition(&self) -> (String, Vec<Value>, &'static str) {
         match &self.which {
             DeadSelection::Events(ids) => {
                 let places = vec!["?"; ids.len()].join(", ");
                 let values = ids.iter().map(|id| id.as_str().to_owned().into()).collect();
-                let named = ids.iter().take(5).map(EventId::as_str).collect::<Vec<_>>().join(" ");
-                (format!("event_id IN ({places})"), values, "+id", named)
+                (format!("event_id IN ({places})"), values, "+id")
             }
             DeadSelection::Filter(filter) => {
                 let (mut sql, mut values) = condition(filter);
@@ -159,12 +160,25 @@ impl Act {
                     sql.push_str(&format!(" AND {id} < ?"));
                     values.push(before.into());
                 }
+                (sql, values, id)
+            }
+        }
+    }
+
+    /// How the act is written down: by its filter, or by the first of the letters it moved.
+    fn subject(&self, moved: &[(i64, String)]) -> String {
+        match &self.which {
+            DeadSelection::Events(_) => {
+                let names = moved.iter().take(NAMED).map(|(_, name)| name.as_str());
+                let more = (moved.len() > NAMED).then_some("…");
+                names.chain(more).collect::<Vec<_>>().join(" ")
+            }
+            DeadSelection::Filter(filter) => {
                 let kind = filter.event_type.map_or("any", |t| t.as_str());
                 let did = filter.did.as_ref().map_or("anyone", |d| d.as_str());
                 let time = |t: Option<jiff::Timestamp>| t.map_or("any".into(), |t| t.to_string());
                 let (since, until) = (time(filter.since), time(filter.until));
-                let written = format!("type={kind} did={did} since={since} until={until}");
-                (sql, values, id, written)
+                format!("type={kind} did={did} since={since} until={until}")
             }
         }
     }
@@ -173,23 +187,23 @@ impl Act {
         tx.conn
             .prepare_cached(
                 "INSERT INTO journal (priority, seq, event_id, event_type, did, accepted_at,
-                     assigned_rev, retry_count, origin, place, verified, stages, payload)
-                 SELECT priority, $1, event_id, event_type, did, accepted_at, assigned_rev, 0,
+                     replayed_at, assigned_rev, retry_count, origin, place, verified, stages,
+                     payload)
+                 SELECT priority, $1, event_id, event_type, did, accepted_at, $2, assigned_rev, 0,
                      origin, place, verified, stages, CAST(payload AS TEXT)
-                 FROM dead_letters WHERE id = $2",
+                 FROM dead_letters WHERE id = $3",
             )?
-            .execute(params![seq, id])?;
+            .execute(params![seq, tx.now, id])?;
         let (mut name, mut key) = (None, None);
         let entry = tx
             .conn
             .prepare_cached(
-                "SELECT priority, octet_length(payload), accepted_at, event_type, origin, place,
-                     event_id
+                "SELECT priority, octet_length(payload), event_type, origin, place, event_id
                  FROM dead_letters WHERE id = $1",
             )?
             .query_row([id], |row| {
-                let origin = origin(&row.get::<_, String>(4)?, row.get(5)?);
-                if let Ok(id) = EventId::parse(&row.get::<_, String>(6)?) {
+                let origin = origin(&row.get::<_, String>(3)?, row.get(4)?);
+                if let Ok(id) = EventId::parse(&row.get::<_, String>(5)?) {
                     name = lanes::name(&origin, &id);
                     key = Some(id_key(NamedBy::of(&origin), &id));
                 }
@@ -197,15 +211,15 @@ impl Act {
                     seq,
                     name,
                     priority: Priority::from_number(row.get(0)?).unwrap_or(Priority::Normal),
-                    event_type: EventType::parse(&row.get::<_, String>(3)?),
+                    event_type: EventType::parse(&row.get::<_, String>(2)?),
                     crashes: 0,
                     bytes: row.get(1)?,
-                    accepted_at: time(row.get(2)?),
+                    since: time(tx.now),
                     counted: true,
                     event: None,
                 })
             })?;
-        self.entries.push(entry);
+        self.done.entries.push(entry);
         // Whoever looks for it finds it where it is now.
         tx.conn
             .prepare_cached("UPDATE accepted SET seq = $1 WHERE event_id = $2")?
@@ -214,32 +228,37 @@ impl Act {
     }
 }
 
-impl Job for Act {
+impl Job for Step {
     fn rows(&self) -> usize {
         self.most
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
-        (self.moved, self.entries) = (Moved::default(), Vec::new());
-        let (condition, mut values, number, subject) = self.condition();
+        self.done = Done { row: self.act.row, ..Done::default() };
+        let (condition, mut values, number) = self.condition();
         let possible = if self.action == Action::Replay { "replayable" } else { "1" };
         let impossible =
             format!("SELECT count(*) FROM dead_letters WHERE {condition} AND NOT {possible}");
-        self.moved.impossible =
+        self.done.moved.impossible =
             tx.conn.query_row(&impossible, params_from_iter(&values), |row| row.get(0))?;
-        values.push((i64::try_from(self.most).unwrap_or(i64::MAX - 1) + 1).into());
-        let mut ids = tx
+        values.push(i64::try_from(self.most).unwrap_or(i64::MAX).saturating_add(1).into());
+        let mut letters = tx
             .conn
             .prepare(&format!(
-                "SELECT id FROM dead_letters WHERE {condition} AND {possible}
-                 ORDER BY {number} LIMIT ?"
+                "SELECT id, event_id FROM dead_letters
+                 WHERE id IN (SELECT id FROM dead_letters WHERE {condition} AND {possible}
+                     ORDER BY {number} LIMIT ?)
+                 ORDER BY id"
             ))?
-            .query_map(params_from_iter(values), |row| row.get(0))?
-            .collect::<rusqlite::Result<Vec<i64>>>()?;
-        self.moved.more = ids.len() > self.most;
-        ids.truncate(self.most);
+            .query_map(params_from_iter(values), |row| {
+                // A damaged letter has a name that is none.
+                Ok((row.get(0)?, row.get(1).unwrap_or_default()))
+            })?
+            .collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
+        self.done.moved.more = letters.len() > self.most;
+        letters.truncate(self.most);
         let mut seq = next_seq(tx)?;
-        for id in &ids {
+        for (id, _) in &letters {
             if self.action == Action::Replay {
                 self.replay(tx, *id, seq)?;
                 seq += 1;
@@ -247,28 +266,32 @@ impl Job for Act {
             tx.conn.prepare_cached("DELETE FROM dead_letters WHERE id = $1")?.execute([id])?;
         }
         set_seq(tx, seq - 1)?;
-        self.moved.done = ids.len() as u64;
-        if !ids.is_empty() {
-            let action = if self.action == Action::Replay { "replay" } else { "discard" };
-            tx.conn
-                .prepare_cached(
-                    "INSERT INTO audit (at, action, by, subject, count)
-                     VALUES ($1, $2, $3, $4, $5)",
-                )?
-                .execute(params![tx.now, action, self.by, subject, ids.len()])?;
+        self.done.moved.done = letters.len() as u64;
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let goes_on = match self.act.row {
+            Some(row) => audit::add(tx, row, letters.len())?,
+            None => false,
+        };
+        if !goes_on {
+            let (action, subject) = (self.action.word(), self.subject(&letters));
+            let row = audit::begin(tx, action, &self.act.by, &subject, letters.len())?;
+            self.done.row = Some(row);
         }
         Ok(())
     }
 
     fn done(self: Box<Self>, result: Result<u64, StoreError>) {
-        if result.is_ok() && !self.entries.is_empty() {
+        let Done { moved, entries, row } = self.done;
+        if result.is_ok() && !entries.is_empty() {
             let mut lanes = self.lanes.lock();
-            self.entries.into_iter().for_each(|entry| lanes.push(entry));
+            entries.into_iter().for_each(|entry| lanes.push(entry));
             drop(lanes);
             self.ready.notify_one();
         }
         // Whoever asked may be gone; what is done is done.
-        let _ = self.answer.send(result.map(|_| self.moved));
+        let _ = self.answer.send(result.map(|_| (moved, row)));
     }
 }
 

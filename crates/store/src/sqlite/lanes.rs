@@ -31,7 +31,8 @@ pub(super) struct Entry {
     pub crashes: u32,
     /// Of its payload.
     pub bytes: usize,
-    pub accepted_at: Timestamp,
+    /// Since when it is on its way.
+    pub since: Timestamp,
     /// Whether it takes part of the capacity; one that waited for a retry does not, so that the
     /// pipeline cannot block itself.
     pub counted: bool,
@@ -318,7 +319,7 @@ impl Lanes {
 
     pub(super) fn depths(&self) -> Depths {
         let claimable = [0, 1, 2, 3].map(|lane| self.ready[lane].len());
-        let fronts = [0, 1, 2, 3].map(|lane| self.ready[lane].front().map(|e| e.accepted_at));
+        let fronts = [0, 1, 2, 3].map(|lane| self.ready[lane].front().map(|e| e.since));
         Depths {
             claimable,
             counted: self.counted,

@@ -8,6 +8,7 @@
 //! | `settle` | the effect and the removal, together |
 //! | `lease` | one event in the hands of work that waits on the network |
 //! | `pause` | what stands still |
+//! | `audit` | what operators did |
 //! | `merge` | what an effect does to the rows |
 //! | `writer` | the thread and its group commits |
 //! | `rebuild` | what follows from the records, made anew |
@@ -17,6 +18,7 @@
 //! | `index`, `facts`, `dead` | answers |
 
 mod append;
+mod audit;
 mod careful;
 mod check;
 mod checkpoint;
@@ -48,7 +50,7 @@ use readers::Readers;
 use rhiz_domain::{
     Clock, Collection, EntityId, EventId, EventType, Pause, Paused, Priority, Tid,
     store::{
-        AppendError, AuditRow, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
+        Act, AppendError, AuditPage, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
         DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Moved, Progress, Quota,
         Rebuild, Rebuilt, Receipt, RecordRow, Store, StoreError, Unusable, Whereabouts,
     },
@@ -118,21 +120,22 @@ impl SqliteStore {
         action: dead::Action,
         which: &DeadSelection,
         most: usize,
-        by: &str,
+        act: &mut Act,
     ) -> Result<Moved, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.writer.submit(Box::new(dead::Act {
+        self.writer.submit(Box::new(dead::Step {
             action,
             which: which.clone(),
             most,
-            by: by.to_owned(),
+            act: act.clone(),
             lanes: Arc::clone(&self.lanes),
             ready: Arc::clone(&self.ready),
             answer,
-            moved: Moved::default(),
-            entries: Vec::new(),
+            done: dead::Done::default(),
         }));
-        answered.await.unwrap_or(Err(StoreError::Closed))
+        let (moved, row) = answered.await.unwrap_or(Err(StoreError::Closed))?;
+        act.row = row;
+        Ok(moved)
     }
 }
 
@@ -141,7 +144,7 @@ fn waiting(conn: &Connection) -> rusqlite::Result<Lanes> {
     let mut lanes = Lanes::default();
     lanes.pause(pause::read(conn)?);
     let mut statement = conn.prepare(
-        "SELECT priority, seq, octet_length(payload), accepted_at, due, retry_count, event_type,
+        "SELECT priority, seq, octet_length(payload), coalesce(replayed_at, accepted_at), due, retry_count, event_type,
              crashes, CASE WHEN origin LIKE 'file:%' THEN event_id END, origin, place
          FROM journal ORDER BY priority, seq",
     )?;
@@ -161,7 +164,7 @@ fn waiting(conn: &Connection) -> rusqlite::Result<Lanes> {
             event_type: text(6).as_deref().and_then(EventType::parse),
             crashes: row.get(7).unwrap_or(0),
             bytes: row.get(2).unwrap_or(0),
-            accepted_at: time(row.get(3).unwrap_or(0)),
+            since: time(row.get(3).unwrap_or(0)),
             counted: row.get(5).unwrap_or(0) == 0,
             event: None,
         };
@@ -339,22 +342,22 @@ impl Journal for SqliteStore {
         &self,
         which: &DeadSelection,
         most: usize,
-        by: &str,
+        act: &mut Act,
     ) -> Result<Moved, StoreError> {
-        self.act(dead::Action::Replay, which, most, by).await
+        self.act(dead::Action::Replay, which, most, act).await
     }
 
     async fn discard(
         &self,
         which: &DeadSelection,
         most: usize,
-        by: &str,
+        act: &mut Act,
     ) -> Result<Moved, StoreError> {
-        self.act(dead::Action::Discard, which, most, by).await
+        self.act(dead::Action::Discard, which, most, act).await
     }
 
-    async fn audit(&self, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
-        self.readers.scan(move |conn| dead::audit(conn, limit)).await
+    async fn audit(&self, before: Option<i64>, limit: usize) -> Result<AuditPage, StoreError> {
+        self.readers.scan(move |conn| audit::page(conn, before, limit)).await
     }
 
     async fn prune(&self, accepted_before: Timestamp) -> Result<u64, StoreError> {

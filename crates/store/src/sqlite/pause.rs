@@ -1,6 +1,7 @@
 //! What stands still, on disk, so that a restart does not set it going.
 
 use super::{
+    audit,
     lanes::Lanes,
     writer::{Job, Tx},
 };
@@ -65,11 +66,7 @@ impl Job for Order {
             .collect();
         let subject = format!("{} of {}", parts.join(" and "), types.join(" "));
         let action = if self.pause.on { "pause" } else { "resume" };
-        tx.conn
-            .prepare_cached(
-                "INSERT INTO audit (at, action, by, subject, count) VALUES ($1, $2, $3, $4, $5)",
-            )?
-            .execute(params![tx.now, action, self.by, subject, types.len()])?;
+        audit::begin(tx, action, &self.by, &subject, types.len())?;
         Ok(())
     }
 

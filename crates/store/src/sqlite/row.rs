@@ -50,7 +50,7 @@ fn unsound(index: usize, text: &str, why: impl std::fmt::Display) -> rusqlite::E
 
 /// The columns that [`event`] reads, in order.
 pub(super) const EVENT: &str = "event_id, event_type, did, priority, accepted_at, assigned_rev,
-    retry_count, origin, place, verified, stages, payload";
+    retry_count, origin, place, verified, stages, payload, replayed_at";
 
 /// Reads an event from the columns of [`EVENT`].
 pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
@@ -68,6 +68,7 @@ pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
         priority: Priority::from_number(priority)
             .ok_or_else(|| wrong(3, format!("{priority} is none")))?,
         timestamp: time(row.get(4)?),
+        replayed_at: row.get::<_, Option<i64>>(12)?.map(time),
         assigned_rev: row.get::<_, Option<i64>>(5)?.map(tid),
         retry_count: row.get(6)?,
         origin: origin(&text(7)?, row.get(8)?),

@@ -6,7 +6,8 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// Each brings the schema from its index to the next version.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// Older versions can corrupt a WAL under concurrent checkpoints (fixed in 3.51.3).
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -86,4 +87,36 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "cache_size", -CACHE_KIB / 4)?;
     conn.set_prepared_statement_cache_capacity(32);
     Ok(conn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::row::{EVENT, event};
+
+    /// What the first version wrote is read as it was meant.
+    #[test]
+    fn an_older_database_is_brought_up_to_date() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rhiz.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        old.execute(
+            "INSERT INTO journal (seq, priority, event_id, event_type, did, accepted_at,
+                 retry_count, origin, verified, payload)
+             VALUES (7, 1, 'x', 'trust.invalidated', 'did:plc:a', 5000000, 0, 'api', 0, '{}')",
+            [],
+        )
+        .unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let conn = open_writer(&path).unwrap();
+            assert_eq!(version(&conn).unwrap(), MIGRATIONS.len() as i64);
+            let sql = format!("SELECT {EVENT} FROM journal WHERE seq = 7");
+            let event = conn.query_row(&sql, [], event).unwrap();
+            assert_eq!((event.event_id.as_str(), event.replayed_at), ("x", None));
+            assert_eq!(event.under_way_since().as_second(), 5);
+        }
+    }
 }

@@ -5,7 +5,8 @@ use rhiz_domain::{
     Clock, Priority,
     clock::ManualClock,
     store::{
-        DeadFilter, DeadLetter, DeadSelection, Index, Intake, Journal, Moved, Store, Whereabouts,
+        Act, DeadFilter, DeadLetter, DeadSelection, Index, Intake, Journal, Moved, Store,
+        Whereabouts,
     },
 };
 use rhiz_store::SqliteStore;
@@ -71,6 +72,7 @@ const DAMAGE: &[(&str, &str, bool)] = &[
     ("UPDATE journal SET accepted_at = 'yesterday'", "accepted_at", true),
     ("UPDATE journal SET retry_count = -1", "retry_count: -1 is out of range", true),
     ("UPDATE journal SET stages = '[{'", "stages", true),
+    ("UPDATE journal SET replayed_at = 'x'", "replayed_at", true),
 ];
 
 #[tokio::test]
@@ -104,7 +106,7 @@ async fn a_row_that_cannot_be_read_becomes_a_dead_letter() {
                 other => panic!("{sql}: {other:?}"),
             }
             let which = DeadSelection::Events(vec![letter.event_id.clone()]);
-            let moved = store.replay(&which, 9, "me").await.unwrap();
+            let moved = store.replay(&which, 9, &mut Act::by("me")).await.unwrap();
             let (done, impossible) = if *replayable { (1, 0) } else { (0, 1) };
             assert_eq!(moved, Moved { done, impossible, more: false }, "{sql}");
             work(&store).await;
@@ -124,7 +126,7 @@ async fn what_a_newer_version_wrote_can_be_replayed_by_it() {
     change(&database, "UPDATE dead_letters SET event_type = 'relationship.created'");
     let store = open(&database);
     let which = DeadSelection::Filter(DeadFilter::default());
-    assert_eq!(store.replay(&which, 9, "me").await.unwrap().done, 1);
+    assert_eq!(store.replay(&which, 9, &mut Act::by("me")).await.unwrap().done, 1);
     assert_eq!(work(&store).await, (vec!["second".into()], 0));
 }
 

@@ -5,7 +5,8 @@ use crate::events::{at, deleted, did, profile, relationship};
 use rhiz_domain::{
     EventType, Origin, Priority,
     store::{
-        DeadFilter, DeadPage, DeadSelection, Intake, Moved, Receipt, Rejected, Verdict, Whereabouts,
+        Act, DeadFilter, DeadPage, DeadSelection, Intake, Moved, Receipt, Rejected, Verdict,
+        Whereabouts,
     },
 };
 use std::time::Duration;
@@ -132,11 +133,13 @@ pub async fn dead_letters_are_filtered_and_paged(rig: Rig) {
     };
     let all = page(&rig, DeadFilter::default()).await;
     assert_eq!((names(&all).as_str(), all.count, all.more), ("9876543210", 10, false));
+    assert_eq!(all.oldest, Some(at(1_000_000)));
     let filter =
         DeadFilter { event_type: Some(EventType::ProfileUpdated), ..DeadFilter::default() };
     assert_eq!(names(&page(&rig, filter.clone()).await), "97531");
     let filter = DeadFilter { did: Some(did(B)), ..filter };
-    assert_eq!(names(&page(&rig, filter.clone()).await), "93");
+    let some = page(&rig, filter.clone()).await;
+    assert_eq!((names(&some).as_str(), some.oldest), ("93", Some(at(1_000_003))));
     let filter = DeadFilter { since: Some(at(1_000_009)), ..filter };
     assert_eq!(names(&page(&rig, filter).await), "9");
     let filter = DeadFilter { since: Some(at(1_000_008)), ..DeadFilter::default() };
@@ -191,7 +194,8 @@ pub async fn a_replayed_letter_is_an_event_again(mut rig: Rig) {
     }
     bury(&rig, relationship(B, A).rev(4).id("b")).await;
     take(&rig, vec![rejected("never", Some(A))]).await;
-    let moved = rig.store.replay(&some(&["2", "never", "unknown"]), 10, "ops").await.unwrap();
+    let moved =
+        rig.store.replay(&some(&["2", "never", "unknown"]), 10, &mut Act::by("ops")).await.unwrap();
     assert_eq!(moved, Moved { done: 1, impossible: 1, more: false });
     let bytes = profile(A, "Ünïcödé").served(2).build().payload.get().len();
     for _ in 0..2 {
@@ -211,7 +215,7 @@ pub async fn a_replayed_letter_is_an_event_again(mut rig: Rig) {
     }
     let of_a = DeadFilter { did: Some(did(A)), ..DeadFilter::default() };
     let of_a = DeadSelection::Filter(of_a);
-    let moved = rig.store.replay(&of_a, 2, "ops").await.unwrap();
+    let moved = rig.store.replay(&of_a, 2, &mut Act::by("ops")).await.unwrap();
     assert_eq!(moved, Moved { done: 2, impossible: 1, more: true });
     assert_eq!(super::ids(&*rig.claim().await), ["2", "0", "1"]);
     rig.work().await;
@@ -221,9 +225,108 @@ pub async fn a_replayed_letter_is_an_event_again(mut rig: Rig) {
     let again = rig.accept([profile(A, "Ünïcödé").served(2).id("2")]).await;
     assert_eq!(again, [Receipt::Duplicate]);
     // An input that could be no event takes no effect by being asked for again.
-    let moved = rig.store.replay(&of_a, 10, "ops").await.unwrap();
+    let moved = rig.store.replay(&of_a, 10, &mut Act::by("ops")).await.unwrap();
     assert_eq!(moved, Moved { done: 1, impossible: 1, more: false });
-    assert_eq!(rig.store.audit(10).await.unwrap().len(), 3);
+    assert_eq!(rig.store.audit(None, 10).await.unwrap().rows.len(), 3);
+}
+
+/// It waits from now on, and is no newer for it: who it is and what it means stay, also what it is
+/// newer than. When it is given up again, it is known when it was accepted first.
+pub async fn a_replay_begins_a_new_wait_and_changes_no_meaning(mut rig: Rig) {
+    for (name, origin) in [
+        ("api", Origin::Api),
+        ("stream", Origin::Jetstream { time_us: 9 }),
+        ("file", Origin::File { digest: "0123456789abcdef".into(), offset: 5 }),
+    ] {
+        bury(&rig, profile(A, "Ada").id(name).from(origin).at(1_000_000)).await;
+    }
+    rig.clock.advance(Duration::from_secs(3600));
+    let act = &mut Act::by("ops");
+    rig.store.replay(&DeadSelection::Filter(DeadFilter::default()), 9, act).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(rig.store.depths().oldest(), Some(at(1_003_600)));
+        for name in ["api", "stream", "file"] {
+            let Some(Whereabouts::Waiting { event, .. }) = rig.store.find(&id(name)).await.unwrap()
+            else {
+                panic!("{name}")
+            };
+            assert_eq!(
+                (event.timestamp, event.replayed_at, event.under_way_since()),
+                (at(1_000_000), Some(at(1_003_600)), at(1_003_600)),
+                "{name}"
+            );
+        }
+        rig.reopen().await;
+    }
+    let mut claim = rig.claim().await;
+    let bury = |index| settlement(index, Verdict::Bury { reason: "again".into() });
+    claim.settle((0..3).map(bury).collect()).await.unwrap();
+    for letter in rig.dead().await {
+        assert_eq!((letter.accepted_at, letter.died_at), (at(1_000_000), at(1_003_600)));
+    }
+}
+
+/// An act is one row, whatever it takes; the row counts what was done, and a page of the log is a
+/// part of it.
+pub async fn an_act_of_many_steps_is_one_row_of_the_audit_log(mut rig: Rig) {
+    for n in 0..12 {
+        bury(&rig, profile(A, "Ada").served(n).id(&format!("d{n}"))).await;
+    }
+    let told = async |rig: &Rig| {
+        let page = rig.store.audit(None, 100).await.unwrap();
+        assert!(!page.more);
+        page.rows.iter().map(|r| (r.action.clone(), r.by.clone(), r.count)).collect::<Vec<_>>()
+    };
+    let row = |action: &str, by: &str, count| (action.to_owned(), by.to_owned(), count);
+    let all = DeadSelection::Filter(DeadFilter::default());
+    let mut act = Act::by("ada");
+    // A step that finds nothing begins no row.
+    rig.store.discard(&some(&["none"]), 3, &mut act).await.unwrap();
+    assert_eq!((act.row, told(&rig).await), (None, vec![]));
+    for n in 1..=2 {
+        rig.store.discard(&all, 2, &mut act).await.unwrap();
+        assert_eq!(told(&rig).await, [row("discard", "ada", n * 2)]);
+        rig.reopen().await;
+    }
+    // What somebody else does meanwhile has a row of its own.
+    rig.store.replay(&some(&["d4", "d5"]), 9, &mut Act::by("bob")).await.unwrap();
+    let moved = rig.store.discard(&all, 9, &mut act).await.unwrap();
+    assert_eq!(moved, Moved { done: 6, impossible: 0, more: false });
+    // Nor does one that finds no more.
+    rig.store.discard(&all, 9, &mut act).await.unwrap();
+    assert_eq!(told(&rig).await, [row("replay", "bob", 2), row("discard", "ada", 10)]);
+    let rows = rig.store.audit(None, 9).await.unwrap().rows;
+    assert_eq!(rows[0].subject, "d4 d5");
+    assert_eq!(act.row, Some(rows[1].id));
+}
+
+/// Newest first, page by page, whatever is written meanwhile.
+pub async fn the_audit_log_is_paged(rig: Rig) {
+    for n in 0..7 {
+        bury(&rig, profile(A, "Ada").served(n).id(&format!("d{n}"))).await;
+        let act = &mut Act::by(&format!("op{n}"));
+        rig.store.discard(&some(&[&format!("d{n}")]), 1, act).await.unwrap();
+        rig.clock.advance(Duration::from_secs(1));
+    }
+    let (mut before, mut seen) = (None, Vec::new());
+    loop {
+        let page = rig.store.audit(before, 3).await.unwrap();
+        before = page.rows.last().map(|row| row.id);
+        seen.push(page.rows.iter().map(|row| row.by.clone()).collect::<Vec<_>>());
+        if !page.more {
+            break;
+        }
+        // It does not move what comes next.
+        let late = format!("late{}", seen.len());
+        bury(&rig, profile(A, "Ada").served(9).id(&late)).await;
+        rig.store.discard(&some(&[&late]), 1, &mut Act::by(&late)).await.unwrap();
+    }
+    assert_eq!(seen, [vec!["op6", "op5", "op4"], vec!["op3", "op2", "op1"], vec!["op0"]]);
+    let first = rig.store.audit(None, 1).await.unwrap();
+    assert_eq!((first.rows[0].by.as_str(), first.rows[0].at), ("late2", at(1_000_007)));
+    assert!(first.more);
+    assert!(!rig.store.audit(before, 5).await.unwrap().more);
+    assert!(!rig.store.audit(None, 9).await.unwrap().more, "all of it, exactly");
 }
 
 /// A selection can be of what was dead at a moment.
@@ -240,7 +343,8 @@ pub async fn what_died_later_is_left_alone(rig: Rig) {
     ]
     .map(|(did, filter)| (did.clone(), DeadFilter { did, before: newest, ..filter }))
     {
-        let moved = rig.store.replay(&DeadSelection::Filter(filter), 1, "ops").await.unwrap();
+        let moved =
+            rig.store.replay(&DeadSelection::Filter(filter), 1, &mut Act::by("ops")).await.unwrap();
         let (done, more) = if who == Some(did(B)) { (0, false) } else { (1, who.is_some()) };
         assert_eq!(moved, Moved { done, impossible: 0, more }, "of {who:?}");
     }
@@ -255,19 +359,23 @@ pub async fn what_is_discarded_is_gone_and_written_down(mut rig: Rig) {
     take(&rig, vec![rejected("never", Some(A))]).await;
     let filter =
         DeadFilter { event_type: Some(EventType::ProfileUpdated), ..DeadFilter::default() };
-    let moved = rig.store.discard(&DeadSelection::Filter(filter), 10, "ada").await.unwrap();
+    let moved =
+        rig.store.discard(&DeadSelection::Filter(filter), 10, &mut Act::by("ada")).await.unwrap();
     assert_eq!(moved, Moved { done: 1, impossible: 0, more: false });
     rig.clock.advance(Duration::from_secs(1));
-    let moved = rig.store.discard(&some(&["never"]), 10, "bob").await.unwrap();
+    let moved = rig.store.discard(&some(&["never"]), 10, &mut Act::by("bob")).await.unwrap();
     assert_eq!(moved, Moved { done: 1, impossible: 0, more: false });
-    assert_eq!(rig.store.discard(&some(&["gone"]), 10, "eve").await.unwrap(), Moved::default());
+    assert_eq!(
+        rig.store.discard(&some(&["gone"]), 10, &mut Act::by("eve")).await.unwrap(),
+        Moved::default()
+    );
     rig.reopen().await;
     assert_eq!(rig.dead().await.len(), 1);
-    let audit = rig.store.audit(10).await.unwrap();
+    let audit = rig.store.audit(None, 10).await.unwrap().rows;
     let told: Vec<_> =
         audit.iter().map(|a| (a.action.as_str(), a.by.as_str(), a.count, a.at)).collect();
     assert_eq!(told, [("discard", "bob", 1, at(1_000_001)), ("discard", "ada", 1, at(1_000_000))]);
-    assert_eq!(rig.store.audit(1).await.unwrap().len(), 1);
+    assert_eq!(rig.store.audit(None, 1).await.unwrap().rows.len(), 1);
     assert!(
         rig.store
             .find(&id("x"))

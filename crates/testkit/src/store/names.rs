@@ -4,7 +4,7 @@ use super::{Rig, id, settlement};
 use crate::events::{Draft, at, invalidated, relationship};
 use rhiz_domain::{
     Origin,
-    store::{DeadSelection, Intake, Receipt, Rejected, Verdict, Whereabouts},
+    store::{Act, DeadSelection, Intake, Receipt, Rejected, Verdict, Whereabouts},
 };
 
 const A: &str = "did:plc:a";
@@ -108,7 +108,7 @@ pub async fn a_replayed_event_is_found_again(rig: Rig) {
         claim.settle(vec![settlement(0, Verdict::Bury { reason: "no".into() })]).await.unwrap();
         assert!(matches!(find(&rig, name).await, Some(Whereabouts::Dead(_))), "{name}");
         let which = DeadSelection::Events(vec![id(name)]);
-        assert_eq!(rig.store.replay(&which, 9, "me").await.unwrap().done, 1);
+        assert_eq!(rig.store.replay(&which, 9, &mut Act::by("me")).await.unwrap().done, 1);
         assert!(matches!(find(&rig, name).await, Some(Whereabouts::Waiting { .. })), "{name}");
         rig.work().await;
         assert!(!matches!(find(&rig, name).await, Some(Whereabouts::Waiting { .. })), "{name}");

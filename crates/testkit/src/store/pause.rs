@@ -60,7 +60,7 @@ pub async fn a_pause_survives_a_restart(mut rig: Rig) {
     }
     // An order that changes nothing is not written down again.
     rig.store.pause(one, "op three").await.unwrap();
-    let audit = rig.store.audit(9).await.unwrap();
+    let audit = rig.store.audit(None, 9).await.unwrap().rows;
     let told: Vec<_> = audit.iter().map(|r| (r.action.as_str(), r.by.as_str())).collect();
     assert_eq!(told, [("resume", "op two"), ("pause", "op one")]);
     assert_eq!(audit[0].subject, "work of entity.profile.updated");

@@ -14,7 +14,7 @@ use rhiz_domain::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 
 /// Which dead letters are shown.
 #[derive(Debug, Deserialize)]
@@ -111,6 +111,7 @@ pub(super) async fn list(
     Ok(Json(json!({
         "count": page.count,
         "only_counted": page.uncounted,
+        "oldest_died_at": page.oldest,
         "events": page.letters.iter().map(shown).collect::<Vec<_>>(),
         "cursor": cursor,
     })))
@@ -124,14 +125,17 @@ pub(crate) struct Change {
     filter: Option<Filter>,
     #[serde(default)]
     dry_run: bool,
-    per_second: Option<u32>,
+    per_second: Option<NonZeroU32>,
 }
 
 /// Ids named in one request at most.
 const MOST_IDS: usize = 1000;
 
 /// Dead letters replayed a second, unless it is said otherwise.
-const PACE: u32 = 1000;
+const PACE: NonZeroU32 = NonZeroU32::new(1000).expect("1000 is not 0");
+
+/// Who is written down: whoever has the key.
+const BY: &str = "internal key";
 
 impl Change {
     fn which(&self) -> Result<DeadSelection, Problem> {
@@ -182,6 +186,16 @@ fn done(what: &str, moved: Moved) -> Json<Value> {
     shown_done(what, moved, false)
 }
 
+async fn do_replay(app: &App, which: &DeadSelection, pace: NonZeroU32) -> Result<Moved, Problem> {
+    let result = app.node.pipeline.replay(which, pace, BY).await;
+    result.map_err(|error| Problem::broken_off("replayed", &error))
+}
+
+async fn do_discard(app: &App, which: &DeadSelection) -> Result<Moved, Problem> {
+    let result = app.node.pipeline.discard(which, BY).await;
+    result.map_err(|error| Problem::broken_off("discarded", &error))
+}
+
 /// Puts dead letters back into the queue.
 pub(crate) async fn replay(
     State(app): State<Arc<App>>,
@@ -192,7 +206,7 @@ pub(crate) async fn replay(
         return Ok(shown_done("replayed", would(&app, &which, true).await?, true));
     }
     let pace = change.per_second.unwrap_or(PACE);
-    Ok(done("replayed", app.node.pipeline.replay(&which, pace, "internal key").await?))
+    Ok(done("replayed", do_replay(&app, &which, pace).await?))
 }
 
 /// Removes dead letters for good.
@@ -200,11 +214,14 @@ pub(crate) async fn discard(
     State(app): State<Arc<App>>,
     Body(change): Body<Change>,
 ) -> Result<Json<Value>, Problem> {
+    if change.per_second.is_some() {
+        return Err(Problem::field("per_second", "a discard has no pace: leave it out"));
+    }
     let which = change.which()?;
     if change.dry_run {
         return Ok(shown_done("discarded", would(&app, &which, false).await?, true));
     }
-    Ok(done("discarded", app.node.pipeline.discard(&which, "internal key").await?))
+    Ok(done("discarded", do_discard(&app, &which).await?))
 }
 
 fn one(id: &str) -> Result<DeadSelection, Problem> {
@@ -233,7 +250,7 @@ pub(crate) async fn replay_one(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let moved = app.node.pipeline.replay(&one(&id)?, PACE, "internal key").await?;
+    let moved = do_replay(&app, &one(&id)?, PACE).await?;
     found(&id, moved)?;
     Ok(done("replayed", moved))
 }
@@ -243,14 +260,7 @@ pub(crate) async fn discard_one(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let moved = app.node.pipeline.discard(&one(&id)?, "internal key").await?;
+    let moved = do_discard(&app, &one(&id)?).await?;
     found(&id, moved)?;
     Ok(done("discarded", moved))
-}
-
-/// What operators did, newest first.
-pub(crate) async fn audit(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
-    let rows = app.node.store.audit(100).await?;
-    let shown = |r: &rhiz_domain::store::AuditRow| json!({"at": r.at, "action": r.action, "by": r.by, "subject": r.subject, "count": r.count});
-    Ok(Json(json!({"audit": rows.iter().map(shown).collect::<Vec<_>>()})))
 }

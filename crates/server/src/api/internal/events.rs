@@ -148,6 +148,7 @@ pub(super) async fn find(
             "did": event.did,
             "priority": event.priority as u8,
             "timestamp": event.timestamp,
+            "replayed_at": event.replayed_at,
             "retry_count": event.retry_count,
             "due": match place {
                 Place::Scheduled(due) => Some(due),

@@ -1,6 +1,9 @@
 //! `GET /internal/events/metrics`, `GET /internal/cache/stats`, `POST /internal/cache/clear`
 
-use crate::api::{App, body::Body, cache_stats, problem::Problem};
+use crate::{
+    api::{App, body::Body, cache_stats, problem::Problem},
+    health::age_seconds,
+};
 use axum::{Json, extract::State, http::StatusCode};
 use rhiz_domain::{cache::CacheError, store::DeadFilter};
 use rhiz_pipeline::Snapshot;
@@ -15,6 +18,8 @@ pub(super) struct Metrics {
     pipeline: Snapshot,
     /// Dead letters there are.
     dead_letters: u64,
+    /// For how long the first of them has been dead; nothing when there is none.
+    oldest_dead_letter_seconds: Option<f64>,
     /// How old the newest message of the firehose was when it came; nothing without one.
     source_lag_seconds: Option<f64>,
 }
@@ -22,8 +27,11 @@ pub(super) struct Metrics {
 /// The pipeline at this instant.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Json<Metrics>, Problem> {
     let letters = DeadFilter { limit: 1, ..DeadFilter::default() };
+    let letters = app.node.store.dead_letters(letters).await?;
+    let now = app.node.clock.now();
     Ok(Json(Metrics {
-        dead_letters: app.node.store.dead_letters(letters).await?.count,
+        dead_letters: letters.count,
+        oldest_dead_letter_seconds: letters.oldest.map(|at| age_seconds(at, now)),
         source_lag_seconds: app.health.source_lag().map(|lag| lag.as_secs_f64()),
         pipeline: app.node.pipeline.snapshot(),
     }))

@@ -1,5 +1,6 @@
 //! Everything under `/internal`: reads need a key, writes the operator's.
 
+mod audit;
 mod batch;
 mod dead_letters;
 mod events;
@@ -36,7 +37,7 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/pipeline", get(pause::state))
         .route("/pipeline/pause", post(pause::pause))
         .route("/pipeline/resume", post(pause::resume))
-        .route("/audit", get(dead_letters::audit))
+        .route("/audit", get(audit::list))
         .route("/cache/clear", post(metrics::clear_cache))
         .route("/events/{event_id}", get(events::find))
         .route("/events/batch", post(batch::enqueue).layer(DefaultBodyLimit::max(MAX_BATCH)))

@@ -98,6 +98,8 @@ pub(super) enum Op {
         which: Which,
         /// How many at most.
         most: u8,
+        /// It goes on with the act before, if that was of the same kind.
+        goes_on: bool,
     },
     /// Forgets identities accepted more than so many seconds ago.
     Prune {
@@ -345,8 +347,8 @@ pub(super) fn op() -> BoxedStrategy<Op> {
         8 => Just(Op::Wake),
         5 => (prop::bool::weighted(0.4), any::<bool>(), prop::bool::weighted(0.8), types)
             .prop_map(|(on, intake, work, types)| Op::Pause { on, intake, work, types }),
-        6 => (prop::bool::weighted(0.7), which(), 0u8..5)
-            .prop_map(|(replay, which, most)| Op::Dead { replay, which, most }),
+        6 => (prop::bool::weighted(0.7), which(), 0u8..5, any::<bool>())
+            .prop_map(|(replay, which, most, goes_on)| Op::Dead { replay, which, most, goes_on }),
         2 => (-10i32..200).prop_map(|age| Op::Prune { age }),
         2 => any::<bool>().prop_map(|keep| Op::Reopen { keep }),
         2 => crash.prop_map(|(flying, delay)| Op::Crash { flying, delay }),

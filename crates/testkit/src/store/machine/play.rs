@@ -13,7 +13,7 @@ use crate::{events::Draft, model::observe};
 use jiff::{SignedDuration, Timestamp};
 use rhiz_domain::{
     Clock, Did, EntityId, Event, EventTypes, Origin, Pause,
-    store::{ChangeReceiver, Claimed, Leased, StoreError},
+    store::{Act, ChangeReceiver, Claimed, Leased, StoreError},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -54,6 +54,8 @@ pub(super) struct Play {
     token: u64,
     /// Everything that was sent under a name of its own.
     past: Vec<(Draft, Event)>,
+    /// The discard, and the replay, that may go on.
+    acts: [Act; 2],
     step: usize,
     tally: Tally,
 }
@@ -115,6 +117,7 @@ impl Play {
             number: 0,
             token: 0,
             past: Vec::new(),
+            acts: [(); 2].map(|()| Act::by("ops")),
             step: 0,
             tally: Tally::new(),
         }
@@ -198,7 +201,17 @@ impl Play {
                 let types = types.iter().copied().collect();
                 self.pause(Pause { on: *on, intake: *intake, work: *work, types }).await?;
             }
-            Op::Dead { replay, which, most } => self.act(*replay, which, (*most).into()).await?,
+            Op::Dead { replay, which, most, goes_on } => {
+                if *goes_on {
+                    self.count(
+                        "acts that go on",
+                        self.acts[usize::from(*replay)].row.is_some().into(),
+                    );
+                } else {
+                    self.acts[usize::from(*replay)] = Act::by("ops");
+                }
+                self.act(*replay, which, (*most).into()).await?;
+            }
             Op::Prune { age } => {
                 let before = self.now() - SignedDuration::from_secs((*age).into());
                 let gone = told(self.rig.store.prune(before).await, "prune")?;

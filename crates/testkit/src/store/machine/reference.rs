@@ -134,7 +134,10 @@ pub(super) struct Reference {
     apart: BTreeSet<u64>,
     /// Claims that are still to have one event each.
     pub careful: usize,
-    pub audit: u64,
+    /// How many each act was about, oldest first.
+    pub audit: Vec<u64>,
+    /// The store's number of each of these, as far as it told.
+    audit_rows: Vec<Option<i64>>,
     /// The index.
     pub index: Model,
     floors: HashMap<Did, i64>,
@@ -443,7 +446,10 @@ impl Reference {
     /// Pauses or resumes.
     pub(super) fn pause(&mut self, order: Pause) -> Paused {
         let after = self.paused.after(order);
-        self.audit += u64::from(after != self.paused);
+        if after != self.paused {
+            self.audit.push(order.types.iter().count() as u64);
+            self.audit_rows.push(None);
+        }
         self.paused = after;
         self.uncount();
         after
@@ -455,6 +461,7 @@ impl Reference {
         replay: bool,
         matches: impl Fn(&Letter) -> bool,
         most: usize,
+        now: Timestamp,
     ) -> Moved {
         let mut moved = Moved::default();
         let mut replayed = Vec::new();
@@ -473,7 +480,8 @@ impl Reference {
             moved.done += 1;
             if replay && let Some((draft, event)) = &letter.event {
                 let stages = letter.stages.clone();
-                let event = Event { retry_count: 0, stages, ..event.clone() };
+                let replayed_at = Some(now);
+                let event = Event { retry_count: 0, stages, replayed_at, ..event.clone() };
                 replayed.push((draft.clone(), event));
             }
             false
@@ -485,8 +493,22 @@ impl Reference {
                 known.seq = Some(seq);
             }
         }
-        self.audit += u64::from(moved.done > 0);
         moved
+    }
+
+    /// A step of an act that had this row of the log, and has that one now, did so much. The number
+    /// is the store's own affair; that it is that of a new row, or of the same, is not.
+    pub(super) fn write_down(&mut self, began: Option<i64>, row: Option<i64>, done: u64) {
+        if done == 0 {
+            return;
+        }
+        match self.audit_rows.iter().position(|known| began.is_some() && *known == began) {
+            Some(at) => self.audit[at] += done,
+            None => {
+                self.audit.push(done);
+                self.audit_rows.push(row);
+            }
+        }
     }
 
     /// Forgets names, but of what waits.
@@ -518,7 +540,7 @@ impl Reference {
             let lane = priority as usize;
             depths.claimable[lane] = self.ready(priority).count();
             depths.fronts[lane] =
-                self.ready(priority).next().map(|seq| self.rows[&seq].event.timestamp);
+                self.ready(priority).next().map(|seq| self.rows[&seq].event.under_way_since());
         }
         for row in self.rows.values() {
             depths.scheduled += usize::from(row.place == Place::Scheduled);

@@ -272,17 +272,21 @@ impl Play {
                     && filter.since.is_none_or(|s| letter.died_at() >= s)
             }
         };
-        let expected = self.reference.act(replay, matches, most);
+        let now = self.now();
+        let expected = self.reference.act(replay, matches, most, now);
         let selection = match names {
             Some(names) => DeadSelection::Events(names),
             None => DeadSelection::Filter(filter),
         };
         let store = &self.rig.store;
+        let act = &mut self.acts[usize::from(replay)];
+        let began = act.row;
         let moved = if replay {
-            store.replay(&selection, most, "ops").await
+            store.replay(&selection, most, act).await
         } else {
-            store.discard(&selection, most, "ops").await
+            store.discard(&selection, most, act).await
         };
+        self.reference.write_down(began, act.row, expected.done);
         self.count(if replay { "replayed" } else { "discarded" }, expected.done);
         same("dead letters moved", told(moved, "replay or discard")?, expected)
     }
