@@ -26,6 +26,7 @@ pub(crate) fn event(kind: EventType, payload: &Value) -> Event {
         payload: serde_json::value::to_raw_value(payload).unwrap(),
         priority: Priority::Normal,
         timestamp: NOW.parse().unwrap(),
+        replayed_at: None,
         assigned_rev: None,
         retry_count: 0,
         stages: vec![],
