@@ -5,8 +5,12 @@
 //! is left alone.
 
 use crate::{Pipeline, Shared};
-use rhiz_domain::store::{Act, DeadFilter, DeadSelection, Moved, StoreError};
+use rhiz_domain::{
+    EventId,
+    store::{Act, DeadFilter, DeadSelection, Moved, StoreError},
+};
 use std::{
+    collections::HashSet,
     num::NonZeroU32,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -14,6 +18,9 @@ use std::{
 
 /// Letters moved in one transaction at most.
 const STEP: usize = 100;
+
+/// Letters whose numbers are looked for at once: 8 bytes each.
+const AHEAD: usize = 100_000;
 
 /// Steps a second, as far as [`STEP`] allows: what is replayed at a slow pace comes evenly, not all
 /// of a second's at once.
@@ -68,44 +75,33 @@ impl Pipeline {
         all: &mut Moved,
     ) -> Result<(), Broken> {
         let time = |letters: u64| Duration::from_secs(letters) / per_second.get();
-        let mut parts = self.parts(which, most).await?.into_iter();
-        let Some(mut part) = parts.next() else { return Ok(()) };
-        // A letter is named in one part, which is one step: a filter goes on while there are more.
-        let named = matches!(which, DeadSelection::Events(_));
-        let at_once = if named { STEP } else { most };
-        let (mut act, mut impossible) = (Act::by(by), 0);
-        loop {
+        let (mut rest, mut act) = self.begin(which, by).await?;
+        let mut part = self.part(&mut rest, most).await?;
+        while let Some(which) = part {
             let depths = || self.shared.journal.depths();
             let entering = self.shared.gate.enter_in_turn(most, 0, depths, || false).await;
             // By the runtime's clock. The time that the step takes is part of its own, and what was
             // lost by waiting for room is not made up for.
             let began = tokio::time::sleep(Duration::ZERO).deadline();
-            let step = (part.clone(), act);
-            let (moved, after) = self
+            let moved;
+            (moved, act) = self
                 .to_the_end(|shared: Arc<Shared>| async move {
-                    let (which, mut act) = step;
                     let started = shared.clock.elapsed();
-                    let moved = shared.journal.replay(&which, at_once, &mut act).await?;
+                    let moved = shared.journal.replay(&which, STEP, &mut act).await?;
                     drop(entering);
                     let done = usize::try_from(moved.done).unwrap_or(usize::MAX);
                     shared.metrics.accepted(done, shared.clock.elapsed().saturating_sub(started));
                     Ok::<_, StoreError>((moved, act))
                 })
                 .await?;
-            act = after;
-            all.done += moved.done;
-            all.impossible = impossible + moved.impossible;
-            all.more |= named && moved.more;
-            if named || !moved.more || moved.done == 0 {
-                impossible = all.impossible;
-                match parts.next() {
-                    Some(next) => part = next,
-                    None => return Ok(()),
-                }
+            add(all, moved);
+            part = self.part(&mut rest, most).await?;
+            if part.is_some() {
+                tokio::time::sleep_until(began + time(moved.done)).await;
+                self.goes_on()?;
             }
-            tokio::time::sleep_until(began + time(moved.done)).await;
-            self.goes_on()?;
         }
+        Ok(())
     }
 
     /// Removes dead letters for good; only what was dead when it began. Answers with all that was
@@ -123,43 +119,83 @@ impl Pipeline {
         by: &str,
         all: &mut Moved,
     ) -> Result<(), Broken> {
-        let mut act = Act::by(by);
-        for part in self.parts(which, STEP).await? {
-            loop {
-                let moved = self.shared.journal.discard(&part, STEP, &mut act).await?;
-                all.done += moved.done;
-                if !moved.more || moved.done == 0 {
-                    break;
-                }
-                self.goes_on()?;
-            }
+        let (mut rest, mut act) = self.begin(which, by).await?;
+        while let Some(part) = self.part(&mut rest, STEP).await? {
+            self.goes_on()?;
+            add(all, self.shared.journal.discard(&part, STEP, &mut act).await?);
         }
         Ok(())
     }
 
-    /// The selection in parts that are each of what is dead now. An event is named in one part
-    /// only, so that what dies again is not taken again.
-    async fn parts(
-        &self,
-        which: &DeadSelection,
-        most: usize,
-    ) -> Result<Vec<DeadSelection>, StoreError> {
+    /// What is dead now of a selection, and the act that is about to begin.
+    async fn begin(&self, which: &DeadSelection, by: &str) -> Result<(Rest, Act), StoreError> {
+        let act = Act::by(by);
         Ok(match which {
+            DeadSelection::Events(ids) => {
+                // One that is named twice is there once.
+                let mut seen = HashSet::new();
+                let ids = ids.iter().filter(|id| seen.insert(id.as_str())).cloned();
+                (Rest::Events(ids.collect::<Vec<_>>().into_iter()), act)
+            }
+            DeadSelection::Letters(ids) => (Rest::Letters(ids.clone().into_iter()), act),
             DeadSelection::Filter(filter) => {
                 let newest = DeadFilter { limit: 1, ..DeadFilter::default() };
                 let newest = self.shared.journal.dead_letters(newest).await?.letters;
-                let Some(newest) = newest.first() else { return Ok(Vec::new()) };
-                let after = newest.id.saturating_add(1);
+                let after = newest.first().map_or(0, |letter| letter.id.saturating_add(1));
                 let before = Some(filter.before.map_or(after, |before| before.min(after)));
-                vec![DeadSelection::Filter(DeadFilter { before, ..filter.clone() })]
-            }
-            DeadSelection::Events(ids) => {
-                ids.chunks(most).map(|ids| DeadSelection::Events(ids.to_vec())).collect()
+                let all = DeadFilter { before, limit: AHEAD, ..filter.clone() };
+                let found = Vec::new().into_iter();
+                (Rest::Filter { filter: Box::new(all), found, after: 0 }, act.about(filter))
             }
         })
+    }
+
+    /// The next part of what is left, for one step. A letter is in one part only, so that what dies
+    /// again is not taken again.
+    async fn part(
+        &self,
+        rest: &mut Rest,
+        most: usize,
+    ) -> Result<Option<DeadSelection>, StoreError> {
+        let part = match rest {
+            Rest::Events(ids) => DeadSelection::Events(ids.by_ref().take(most).collect()),
+            Rest::Letters(ids) => DeadSelection::Letters(ids.by_ref().take(most).collect()),
+            Rest::Filter { filter, found, after } => {
+                if found.as_slice().is_empty() {
+                    let more = self.shared.journal.dead_numbers((**filter).clone(), *after).await?;
+                    *after = more.last().copied().unwrap_or(i64::MAX);
+                    *found = more.into_iter();
+                }
+                DeadSelection::Letters(found.by_ref().take(most).collect())
+            }
+        };
+        let empty = match &part {
+            DeadSelection::Events(ids) => ids.is_empty(),
+            DeadSelection::Letters(ids) => ids.is_empty(),
+            DeadSelection::Filter(_) => false,
+        };
+        Ok((!empty).then_some(part))
     }
 
     fn goes_on(&self) -> Result<(), Broken> {
         if self.shared.draining.load(Ordering::Acquire) { Err(Broken::Draining) } else { Ok(()) }
     }
+}
+
+/// What an act has still to do.
+enum Rest {
+    Events(std::vec::IntoIter<EventId>),
+    Letters(std::vec::IntoIter<i64>),
+    Filter {
+        filter: Box<DeadFilter>,
+        /// Numbers found and not yet dealt with; none of them is behind `after`.
+        found: std::vec::IntoIter<i64>,
+        after: i64,
+    },
+}
+
+fn add(all: &mut Moved, step: Moved) {
+    all.done += step.done;
+    all.impossible += step.impossible;
+    all.more |= step.more;
 }

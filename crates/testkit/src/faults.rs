@@ -171,6 +171,9 @@ impl Journal for FaultyStore {
     async fn dead_letters(&self, filter: DeadFilter) -> Result<DeadPage, StoreError> {
         self.inner.dead_letters(filter).await
     }
+    async fn dead_numbers(&self, filter: DeadFilter, after: i64) -> Result<Vec<i64>, StoreError> {
+        self.inner.dead_numbers(filter, after).await
+    }
     async fn replay(
         &self,
         which: &DeadSelection,

@@ -231,6 +231,7 @@ macro_rules! store_conformance {
                 a_replay_begins_a_new_wait_and_changes_no_meaning
                 an_act_of_many_steps_is_one_row_of_the_audit_log
                 the_audit_log_is_paged
+                letters_are_found_and_moved_by_number
                 what_died_later_is_left_alone
                 what_is_discarded_is_gone_and_written_down
             }

@@ -2,6 +2,7 @@
 
 use crate::{Did, EventId, EventType, Priority, Stage};
 use jiff::Timestamp;
+use std::fmt;
 
 /// An event or an input that is given up.
 #[derive(Debug, Clone)]
@@ -51,9 +52,27 @@ pub struct DeadFilter {
     pub limit: usize,
 }
 
+/// As the audit log says it.
+impl fmt::Display for DeadFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.event_type.map_or("any", EventType::as_str);
+        let did = self.did.as_ref().map_or("anyone", Did::as_str);
+        write!(f, "type={kind} did={did}")?;
+        for (name, time) in [("since", self.since), ("until", self.until)] {
+            match time {
+                Some(time) => write!(f, " {name}={time}")?,
+                None => write!(f, " {name}=any")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Which dead letters something is done to.
 #[derive(Debug, Clone)]
 pub enum DeadSelection {
+    /// Those with these numbers ([`DeadLetter::id`]), found without a search.
+    Letters(Vec<i64>),
     /// Those of these events.
     Events(Vec<EventId>),
     /// All that match; `limit` plays no part.
@@ -70,6 +89,8 @@ pub enum DeadSelection {
 pub struct Act {
     /// Who, as far as that is known.
     pub by: String,
+    /// What it is about; when it is not said, the names of the first letters that it moved.
+    pub subject: Option<String>,
     /// Its row of the audit log, once there is one.
     pub row: Option<i64>,
 }
@@ -78,7 +99,13 @@ impl Act {
     /// One that is about to begin.
     #[must_use]
     pub fn by(who: &str) -> Self {
-        Self { by: who.to_owned(), row: None }
+        Self { by: who.to_owned(), subject: None, row: None }
+    }
+
+    /// About this.
+    #[must_use]
+    pub fn about(self, subject: impl fmt::Display) -> Self {
+        Self { subject: Some(subject.to_string()), ..self }
     }
 }
 

@@ -248,6 +248,10 @@ pub trait Journal: Send + Sync + 'static {
     /// Dead letters, newest first.
     async fn dead_letters(&self, filter: DeadFilter) -> Result<DeadPage, StoreError>;
 
+    /// The numbers of dead letters behind `after`, oldest first, `filter.limit` at most: what many
+    /// steps are to be done to is looked for once, where nobody waits for it.
+    async fn dead_numbers(&self, filter: DeadFilter, after: i64) -> Result<Vec<i64>, StoreError>;
+
     /// Puts dead letters back into the journal, as new, oldest first; at most `most` in one
     /// transaction with the row of the audit log that tells of the [`Act`]. Inputs that never
     /// became an event stay where they are. What it means does not change, nor what it is newer

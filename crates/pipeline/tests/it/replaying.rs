@@ -102,6 +102,10 @@ async fn a_replay_keeps_its_pace() {
         let names = (from..to).map(|n| EventId::parse(&format!("d{n}")).unwrap());
         DeadSelection::Events(names.collect())
     };
+    let twice = |names| match names {
+        DeadSelection::Events(ids) => DeadSelection::Events([&ids[..], &ids[..]].concat()),
+        other => other,
+    };
     for (per_second, letters, which, steps) in [
         (1000, 350, all(), 4),
         (250, 60, all(), 3),
@@ -110,6 +114,8 @@ async fn a_replay_keeps_its_pace() {
         (1, 3, all(), 3),
         (1_000_000, 250, all(), 3),
         (30, 10, names(0, 10), 4),
+        // What is named twice is there once, and takes its time once.
+        (30, 10, twice(names(0, 5)), 2),
         // What is not there takes no time.
         (30, 10, names(1000, 1090), 30),
     ] {

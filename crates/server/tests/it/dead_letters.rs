@@ -4,11 +4,13 @@ use crate::{
     http::Client,
     server::{Data, Server, wait_until},
 };
+use rhiz_domain::{Clock, clock::SystemClock};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},
     process::{Output, Stdio},
     thread,
+    time::Duration,
 };
 
 const PLACE: &str = "/internal/events/dead-letter";
@@ -266,8 +268,10 @@ fn what_is_replayed_takes_effect_once_and_the_audit_log_says_so() {
 
     // By id and by filter on the command line.
     assert_eq!(said(&server, &["replay", IDS[1], "unknown"]), "1 replayed\n");
-    let pace = ["replay", "--type", "relationship.created", "--until", soon, "--per-second", "20"];
+    let pace = ["replay", "--type", "relationship.created", "--until", soon, "--per-second", "4"];
+    let clock = SystemClock::default();
     assert_eq!(said(&server, &pace), "3 replayed\n");
+    assert!(clock.elapsed() >= Duration::from_millis(500), "no faster than it was told");
     server.settled();
     assert_eq!((count(&client), applied(&client)), (json!(0), vec![0, 1, 2, 3, 4]));
     assert_eq!(acts(&client), [act("replay", 1), act("replay", 1), act("replay", 3)]);
@@ -296,7 +300,7 @@ fn a_replay_that_breaks_off_says_how_far_it_came() {
     let replaying = thread::spawn(move || client.post(REPLAY, &slowly));
     wait_until("the first step is done", || count(&watcher) != 5);
     let conn = rusqlite::Connection::open(server.data.path().join("rhiz.db")).unwrap();
-    conn.busy_timeout(std::time::Duration::from_secs(9)).unwrap();
+    conn.busy_timeout(Duration::from_secs(9)).unwrap();
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     let answer = replaying.join().unwrap();
     conn.execute_batch("ROLLBACK").unwrap();
@@ -315,6 +319,29 @@ fn a_replay_that_breaks_off_says_how_far_it_came() {
     watcher.post("/internal/pipeline/resume", &json!({})).expect(200);
     server.settled();
     assert_eq!(applied(&watcher), [0, 1, 2, 3, 4]);
+}
+
+/// The log says what was done before the kill, and nothing else was done.
+#[test]
+fn a_kill_in_the_middle_of_a_replay_leaves_what_the_audit_log_says() {
+    let server = given_up();
+    let (client, watcher) = (server.keyed(), server.keyed());
+    client.post("/internal/pipeline/pause", &json!({"parts": ["work"]})).expect(200);
+    let slowly = json!({"filter": {}, "per_second": 4});
+    let replaying = thread::spawn(move || client.try_post(REPLAY, &slowly).is_err());
+    wait_until("some of it is done", || count(&watcher).as_u64() < Some(4));
+    let data = server.kill();
+    assert!(replaying.join().unwrap(), "nobody was told that it was done");
+    let server = data.serve();
+    let client = server.keyed();
+    let left = count(&client).as_u64().unwrap();
+    assert!((1..4).contains(&left), "{left}");
+    assert_eq!(acts(&client), [act("replay", 5 - left)]);
+    let metrics = client.get("/internal/events/metrics").expect(200);
+    assert_eq!(metrics["paused"], 5 - left);
+    client.post("/internal/pipeline/resume", &json!({})).expect(200);
+    server.settled();
+    assert_eq!(applied(&client).len() as u64, 5 - left);
 }
 
 #[test]

@@ -20,12 +20,17 @@ pub(super) fn begin(
     Ok(tx.conn.last_insert_rowid())
 }
 
-/// Adds to the count of a row; answers whether it is there.
-pub(super) fn add(tx: &Tx<'_>, row: i64, count: usize) -> rusqlite::Result<bool> {
+/// Adds to the count of a row, and says that it names not all it is about when it is `named` by the
+/// first of them; answers whether it is there.
+pub(super) fn add(tx: &Tx<'_>, row: i64, count: usize, named: bool) -> rusqlite::Result<bool> {
     let found = tx
         .conn
-        .prepare_cached("UPDATE audit SET count = count + $1 WHERE id = $2")?
-        .execute(params![count, row])?;
+        .prepare_cached(
+            "UPDATE audit SET count = count + $1,
+                 subject = subject || iif($2 AND subject NOT LIKE '% …', ' …', '')
+             WHERE id = $3",
+        )?
+        .execute(params![count, named, row])?;
     Ok(found > 0)
 }
 

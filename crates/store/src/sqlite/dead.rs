@@ -83,6 +83,29 @@ pub(super) fn page(conn: &Connection, filter: &DeadFilter) -> rusqlite::Result<D
     Ok(DeadPage { count, replayable, oldest: oldest.map(time), uncounted, letters, more })
 }
 
+/// The numbers of those behind `after`, oldest first.
+pub(super) fn numbers(
+    conn: &Connection,
+    filter: &DeadFilter,
+    after: i64,
+) -> rusqlite::Result<Vec<i64>> {
+    let (condition, mut values) = condition(filter);
+    let before = filter.before.unwrap_or(i64::MAX);
+    let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
+    values.extend([after.into(), before.into(), limit.into()]);
+    conn.prepare(&numbers_sql(&condition))?
+        .query_map(params_from_iter(values), |row| row.get(0))?
+        .collect()
+}
+
+fn numbers_sql(condition: &str) -> String {
+    let id = number(condition);
+    format!(
+        "SELECT id FROM dead_letters WHERE {condition} AND {id} > ? AND {id} < ?
+         ORDER BY {id} LIMIT ?"
+    )
+}
+
 /// Inputs that were only counted, of whom the filter asks for. They have no type and no time: a
 /// filter by those finds none of them.
 fn uncounted(conn: &Connection, filter: &DeadFilter) -> rusqlite::Result<u64> {
@@ -153,6 +176,11 @@ impl Step {
                 let values = ids.iter().map(|id| id.as_str().to_owned().into()).collect();
                 (format!("event_id IN ({places})"), values, "+id")
             }
+            DeadSelection::Letters(numbers) => {
+                let places = vec!["?"; numbers.len()].join(", ");
+                let values = numbers.iter().map(|n| Value::from(*n)).collect();
+                (format!("id IN ({places})"), values, "id")
+            }
             DeadSelection::Filter(filter) => {
                 let (mut sql, mut values) = condition(filter);
                 let id = number(&sql);
@@ -165,22 +193,14 @@ impl Step {
         }
     }
 
-    /// How the act is written down: by its filter, or by the first of the letters it moved.
+    /// How the act is written down: as it says, else by the first of the letters it moved.
     fn subject(&self, moved: &[(i64, String)]) -> String {
-        match &self.which {
-            DeadSelection::Events(_) => {
-                let names = moved.iter().take(NAMED).map(|(_, name)| name.as_str());
-                let more = (moved.len() > NAMED).then_some("…");
-                names.chain(more).collect::<Vec<_>>().join(" ")
-            }
-            DeadSelection::Filter(filter) => {
-                let kind = filter.event_type.map_or("any", |t| t.as_str());
-                let did = filter.did.as_ref().map_or("anyone", |d| d.as_str());
-                let time = |t: Option<jiff::Timestamp>| t.map_or("any".into(), |t| t.to_string());
-                let (since, until) = (time(filter.since), time(filter.until));
-                format!("type={kind} did={did} since={since} until={until}")
-            }
+        if let Some(subject) = &self.act.subject {
+            return subject.clone();
         }
+        let names = moved.iter().take(NAMED).map(|(_, name)| name.as_str());
+        let more = (moved.len() > NAMED).then_some("…");
+        names.chain(more).collect::<Vec<_>>().join(" ")
     }
 
     fn replay(&mut self, tx: &Tx<'_>, id: i64, seq: i64) -> rusqlite::Result<()> {
@@ -271,7 +291,7 @@ impl Job for Step {
             return Ok(());
         }
         let goes_on = match self.act.row {
-            Some(row) => audit::add(tx, row, letters.len())?,
+            Some(row) => audit::add(tx, row, letters.len(), self.act.subject.is_none())?,
             None => false,
         };
         if !goes_on {
@@ -323,11 +343,15 @@ mod tests {
                     "SELECT id FROM dead_letters WHERE {condition} ORDER BY {} DESC LIMIT 9",
                     number(&condition)
                 ),
+                numbers_sql(&condition),
             ] {
+                // Behind the filter's values those of the page.
+                let page = sql.matches('?').count() - values.len();
+                let values = values.iter().cloned().chain(vec![Value::from(9); page]);
                 let plan = conn
                     .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
                     .unwrap()
-                    .query_map(params_from_iter(&values), |row| row.get::<_, String>(3))
+                    .query_map(params_from_iter(values), |row| row.get::<_, String>(3))
                     .unwrap()
                     .collect::<rusqlite::Result<Vec<_>>>()
                     .unwrap();

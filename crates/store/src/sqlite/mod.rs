@@ -338,6 +338,10 @@ impl Journal for SqliteStore {
         self.readers.scan(move |conn| dead::page(conn, &filter)).await
     }
 
+    async fn dead_numbers(&self, filter: DeadFilter, after: i64) -> Result<Vec<i64>, StoreError> {
+        self.readers.scan(move |conn| dead::numbers(conn, &filter, after)).await
+    }
+
     async fn replay(
         &self,
         which: &DeadSelection,

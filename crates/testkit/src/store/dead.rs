@@ -290,14 +290,54 @@ pub async fn an_act_of_many_steps_is_one_row_of_the_audit_log(mut rig: Rig) {
     }
     // What somebody else does meanwhile has a row of its own.
     rig.store.replay(&some(&["d4", "d5"]), 9, &mut Act::by("bob")).await.unwrap();
-    let moved = rig.store.discard(&all, 9, &mut act).await.unwrap();
-    assert_eq!(moved, Moved { done: 6, impossible: 0, more: false });
+    let moved = rig.store.discard(&all, 4, &mut act).await.unwrap();
+    assert_eq!(moved, Moved { done: 4, impossible: 0, more: true });
+    rig.store.replay(&all, 9, &mut Act::by("eve").about("the rest")).await.unwrap();
     // Nor does one that finds no more.
     rig.store.discard(&all, 9, &mut act).await.unwrap();
-    assert_eq!(told(&rig).await, [row("replay", "bob", 2), row("discard", "ada", 10)]);
+    let rows = [row("replay", "eve", 2), row("replay", "bob", 2), row("discard", "ada", 8)];
+    assert_eq!(told(&rig).await, rows);
     let rows = rig.store.audit(None, 9).await.unwrap().rows;
-    assert_eq!(rows[0].subject, "d4 d5");
-    assert_eq!(act.row, Some(rows[1].id));
+    let subjects: Vec<_> = rows.iter().map(|row| row.subject.as_str()).collect();
+    // Of what was discarded first; there was more.
+    assert_eq!(subjects, ["the rest", "d4 d5", "d0 d1 …"]);
+    assert_eq!(act.row, Some(rows[2].id));
+    for n in 20..26 {
+        bury(&rig, profile(A, "Ada").served(n).id(&format!("d{n}"))).await;
+    }
+    rig.store.discard(&all, 9, &mut Act::by("ada")).await.unwrap();
+    let last = rig.store.audit(None, 1).await.unwrap().rows.remove(0);
+    assert_eq!((last.subject.as_str(), last.count), ("d20 d21 d22 d23 d24 …", 6));
+}
+
+/// What is to be done in many steps is looked for once, by number.
+pub async fn letters_are_found_and_moved_by_number(rig: Rig) {
+    for n in 0..6 {
+        let who = if n % 3 == 0 { A } else { B };
+        bury(&rig, profile(who, "Ada").served(n).id(&format!("d{n}"))).await;
+    }
+    take(&rig, vec![rejected("never", Some(B))]).await;
+    let numbers = async |filter, after| rig.store.dead_numbers(filter, after).await.unwrap();
+    let mut all: Vec<i64> = rig.dead().await.iter().map(|letter| letter.id).collect();
+    all.reverse();
+    let any = DeadFilter { limit: 100, ..DeadFilter::default() };
+    assert_eq!(numbers(any.clone(), 0).await, all);
+    assert_eq!(numbers(DeadFilter { limit: 2, ..any.clone() }, all[1]).await, all[2..4]);
+    assert_eq!(numbers(DeadFilter { before: Some(all[3]), ..any.clone() }, 0).await, all[..3]);
+    let of_b = DeadFilter { did: Some(did(B)), ..any };
+    let theirs = numbers(of_b.clone(), 0).await;
+    assert_eq!(theirs, [all[1], all[2], all[4], all[5], all[6]]);
+    let after = DeadFilter { limit: 2, before: Some(all[6]), ..of_b };
+    assert_eq!(numbers(after, all[1]).await, [all[2], all[4]]);
+
+    let act = &mut Act::by("ops").about("theirs");
+    let these = DeadSelection::Letters(vec![all[4], 9999, all[1], all[6]]);
+    let moved = rig.store.replay(&these, 9, act).await.unwrap();
+    assert_eq!(moved, Moved { done: 2, impossible: 1, more: false });
+    assert_eq!(super::ids(&*rig.claim().await), ["d1", "d4"]);
+    assert_eq!(rig.store.replay(&these, 9, act).await.unwrap().done, 0);
+    assert_eq!(rig.store.discard(&these, 9, act).await.unwrap().done, 1);
+    assert_eq!(rig.dead().await.len(), 4);
 }
 
 /// Newest first, page by page, whatever is written meanwhile.

@@ -137,15 +137,30 @@ const PACE: NonZeroU32 = NonZeroU32::new(1000).expect("1000 is not 0");
 /// Who is written down: whoever has the key.
 const BY: &str = "internal key";
 
+/// What a request names.
+enum Which {
+    Events(Vec<EventId>),
+    Filter(DeadFilter),
+}
+
+impl From<Which> for DeadSelection {
+    fn from(which: Which) -> Self {
+        match which {
+            Which::Events(ids) => Self::Events(ids),
+            Which::Filter(filter) => Self::Filter(filter),
+        }
+    }
+}
+
 impl Change {
-    fn which(&self) -> Result<DeadSelection, Problem> {
+    fn which(&self) -> Result<Which, Problem> {
         match (&self.ids, &self.filter) {
             (Some(ids), None) if ids.len() <= MOST_IDS => {
                 let ids = ids.iter().map(|id| EventId::parse(id)).collect::<Result<_, _>>();
-                Ok(DeadSelection::Events(ids.map_err(|e| Problem::field("ids", e))?))
+                Ok(Which::Events(ids.map_err(|e| Problem::field("ids", e))?))
             }
             (Some(_), None) => Err(Problem::field("ids", format!("more than {MOST_IDS}"))),
-            (None, Some(filter)) => Ok(DeadSelection::Filter(filter.read("filter.")?)),
+            (None, Some(filter)) => Ok(Which::Filter(filter.read("filter.")?)),
             _ => Err(Problem::field(
                 "filter",
                 "say which: either ids, or a filter of type, did, since and until ({} is all of them)",
@@ -155,15 +170,15 @@ impl Change {
 }
 
 /// What would be done to a selection: to all of it, or only to what was an event.
-async fn would(app: &App, which: &DeadSelection, replay: bool) -> Result<Moved, Problem> {
+async fn would(app: &App, which: &Which, replay: bool) -> Result<Moved, Problem> {
     let (mut all, mut replayable) = (0, 0);
     match which {
-        DeadSelection::Filter(filter) => {
+        Which::Filter(filter) => {
             let filter = DeadFilter { limit: 1, before: None, ..filter.clone() };
             let page = app.node.store.dead_letters(filter).await?;
             (all, replayable) = (page.count, page.replayable);
         }
-        DeadSelection::Events(ids) => {
+        Which::Events(ids) => {
             // One that is named twice is there once.
             for id in ids.iter().map(EventId::as_str).collect::<BTreeSet<_>>() {
                 let id = EventId::parse(id).map_err(|e| Problem::field("ids", e))?;
@@ -206,7 +221,7 @@ pub(crate) async fn replay(
         return Ok(shown_done("replayed", would(&app, &which, true).await?, true));
     }
     let pace = change.per_second.unwrap_or(PACE);
-    Ok(done("replayed", do_replay(&app, &which, pace).await?))
+    Ok(done("replayed", do_replay(&app, &which.into(), pace).await?))
 }
 
 /// Removes dead letters for good.
@@ -221,7 +236,7 @@ pub(crate) async fn discard(
     if change.dry_run {
         return Ok(shown_done("discarded", would(&app, &which, false).await?, true));
     }
-    Ok(done("discarded", do_discard(&app, &which).await?))
+    Ok(done("discarded", do_discard(&app, &which.into()).await?))
 }
 
 fn one(id: &str) -> Result<DeadSelection, Problem> {
