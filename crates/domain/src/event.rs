@@ -245,6 +245,14 @@ pub struct Event {
 #[derive(Debug, Clone, Default)]
 pub struct Remembered(pub(crate) std::sync::OnceLock<Result<crate::Effect, crate::Invalid>>);
 
+impl Remembered {
+    /// What it was read as, if it was read and is valid; reads nothing.
+    #[must_use]
+    pub fn peek(&self) -> Option<&crate::Effect> {
+        self.0.get()?.as_ref().ok()
+    }
+}
+
 /// One step an event went through.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stage {

@@ -183,6 +183,8 @@ macro_rules! store_conformance {
                 a_cursor_moves_with_its_events
                 a_file_is_read_once
                 claims_keep_quota_and_priority
+                a_claim_holds_so_many_bytes_and_no_more
+                a_claim_given_up_while_it_is_read_goes_back
                 a_dropped_claim_goes_back_in_order
                 nobody_claims_what_another_has_in_hand
                 one_of_many_with_the_same_id_is_accepted
@@ -234,6 +236,11 @@ macro_rules! store_conformance {
                 letters_are_found_and_moved_by_number
                 what_died_later_is_left_alone
                 what_is_discarded_is_gone_and_written_down
+                what_was_only_counted_or_purged_says_so
+                an_old_letter_that_is_replayed_is_accepted_once
+                a_thousand_letters_of_one_did_are_kept_of_what_sources_said
+                what_is_given_up_after_the_end_of_its_account_is_not_kept
+                all_letters_are_counted
             }
             index {
                 an_entity_has_its_profile_handle_and_dates

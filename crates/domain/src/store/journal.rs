@@ -41,7 +41,7 @@ pub struct Rejected {
 impl Rejected {
     /// Bytes kept of an input at most.
     pub const MAX_RAW: usize = 64 * 1024;
-    /// Inputs kept of one DID at most; the rest is counted.
+    /// Letters of one DID up to which what comes from a source is kept; the rest is counted.
     pub const MAX_PER_DID: usize = 1000;
 }
 
@@ -64,6 +64,9 @@ pub enum Receipt {
     /// It had been accepted before; nothing was stored.
     Duplicate,
 }
+
+/// Payloads that one claim holds, in bytes: workers hold many claims at once.
+pub const MOST_CLAIMED: usize = 8 * 1024 * 1024;
 
 /// How many events to claim of each priority (indexed by [`Priority`](crate::Priority)).
 pub type Quota = [usize; 4];
@@ -126,7 +129,9 @@ pub enum Verdict {
         /// Whether that was an attempt that failed, and why.
         failed: Option<String>,
     },
-    /// To the dead letters.
+    /// To the dead letters. Of what came from a source, [`Rejected::MAX_PER_DID`] letters are kept of
+    /// a DID, and the rest is counted; what was read ([`Event::effect`]) and is at or below the floor
+    /// of a deleted account is not kept at all.
     Bury {
         /// Why.
         reason: String,
@@ -219,7 +224,8 @@ pub trait Journal: Send + Sync + 'static {
     /// Accepts: one transaction, flushed. One receipt for each event, in order.
     async fn append(&self, intake: Intake) -> Result<Vec<Receipt>, AppendError>;
 
-    /// Claims up to `quota` events, oldest first within a priority. `None` when there are none.
+    /// Claims up to `quota` events, oldest first within a priority; fewer when they would be more
+    /// than [`MOST_CLAIMED`] bytes, but one of each priority at least, whatever its size. `None` when there are none.
     async fn claim(&self, quota: Quota) -> Result<Option<Box<dyn Claimed>>, StoreError>;
 
     /// Makes ready what is scheduled and due, and what is under a lease that has run out. Answers
@@ -276,7 +282,9 @@ pub trait Journal: Send + Sync + 'static {
     async fn audit(&self, before: Option<i64>, limit: usize) -> Result<AuditPage, StoreError>;
 
     /// Forgets what need not be remembered any more: identities of events accepted before
-    /// `accepted_before`. Works in small steps; answers how many are gone.
+    /// `accepted_before`, but not of what waits, and not where the name that a source gave begins
+    /// with a later time (a UUIDv7). Looks at what is that old and not at the rest, in small steps;
+    /// answers how many are gone.
     async fn prune(&self, accepted_before: Timestamp) -> Result<u64, StoreError>;
 }
 
@@ -290,13 +298,44 @@ pub enum Whereabouts {
         /// What it waits for.
         place: Place,
     },
-    /// Applied; only its identity is remembered.
+    /// Applied; only its identity is remembered. (What was dropped before such things were noted is
+    /// said to be done, too.)
     Done {
         /// When it was accepted.
         accepted_at: Timestamp,
     },
     /// Among the dead letters.
     Dead(Box<DeadLetter>),
+    /// Never applied, and kept nowhere; only its identity is remembered.
+    Dropped {
+        /// When it was accepted or came.
+        accepted_at: Timestamp,
+        /// Why it is not kept.
+        why: Dropped,
+    },
+}
+
+/// Why an event that was not applied, or an input that became none, is not kept any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// An operator discarded its dead letter.
+    Discarded,
+    /// So much was kept of its DID already that it was only counted.
+    Counted,
+    /// Its account was deleted, and all that was kept of it with it.
+    Purged,
+}
+
+impl Dropped {
+    /// A word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Discarded => "discarded",
+            Self::Counted => "counted",
+            Self::Purged => "purged",
+        }
+    }
 }
 
 /// What an event in the journal waits for.

@@ -18,8 +18,8 @@ pub use crate::rebuild::{Mended, Rebuild, Rebuilt};
 pub use dead::{Act, AuditPage, AuditRow, DeadFilter, DeadLetter, DeadPage, DeadSelection, Moved};
 pub use index::{Counts, EntityRow, Facts, Index, ProfileRow, Progress, RecordRow};
 pub use journal::{
-    Claimed, Cursor, Depths, Intake, Journal, LEASE_BEAT, LEASE_STALE, Leased, Place, Quota,
-    Receipt, Rejected, SettleError, Settlement, Verdict, Whereabouts,
+    Claimed, Cursor, Depths, Dropped, Intake, Journal, LEASE_BEAT, LEASE_STALE, Leased,
+    MOST_CLAIMED, Place, Quota, Receipt, Rejected, SettleError, Settlement, Verdict, Whereabouts,
 };
 
 use crate::ChangeSet;

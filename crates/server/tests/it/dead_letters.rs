@@ -290,6 +290,20 @@ fn what_is_replayed_takes_effect_once_and_the_audit_log_says_so() {
     assert_eq!(dlq(&server, &["show", ".."]).2, Some(1));
 }
 
+/// It was never applied, and nobody is told that it was; nor does it come again.
+#[test]
+fn what_is_discarded_is_not_said_to_be_done() {
+    let server = given_up();
+    let client = server.keyed();
+    let one = format!("{PLACE}/{}", escaped(IDS[0]));
+    assert_eq!(client.send("DELETE", &one, &[], b"").unwrap().status, 200);
+    assert_eq!(found(&client, IDS[0])["state"], "discarded");
+    let (_, err, code) = dlq(&server, &["show", IDS[0]]);
+    assert_eq!(code, Some(1));
+    assert_eq!(err, format!("error: the event {} is not dead: it is discarded\n", IDS[0]));
+    assert!(applied(&client).is_empty());
+}
+
 /// Another process takes the database between two steps.
 #[test]
 fn a_replay_that_breaks_off_says_how_far_it_came() {

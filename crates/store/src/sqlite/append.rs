@@ -1,15 +1,17 @@
 //! Accepting: events, dead letters and the cursor behind them, in one transaction.
 
 use super::{
+    identity::{drop_event, known, remember},
+    keep,
     lanes::{self, Entry, Lanes},
     names::column,
-    row::{NamedBy, id_key, origin_columns},
+    row::{NamedBy, origin_columns},
     writer::{Job, Tx},
 };
 use parking_lot::Mutex;
 use rhiz_domain::{
     Event, EventId, Origin,
-    store::{AppendError, Cursor, Intake, Receipt, Rejected, StoreError},
+    store::{AppendError, Cursor, Dropped, Intake, Receipt, Rejected, StoreError},
 };
 use rusqlite::{OptionalExtension, params};
 use std::{collections::HashMap, sync::Arc};
@@ -92,33 +94,6 @@ impl Append {
     }
 }
 
-/// The fingerprint of what was accepted under this name; empty when a source gave it.
-fn known(tx: &Tx<'_>, by: NamedBy, id: &EventId) -> rusqlite::Result<Option<Vec<u8>>> {
-    tx.conn
-        .prepare_cached("SELECT fingerprint FROM accepted WHERE event_id = $1")?
-        .query_row([id_key(by, id)], |row| row.get(0))
-        .optional()
-}
-
-/// Remembers a name, and the number in the journal of what it names. Answers whether it is new.
-fn remember(
-    tx: &Tx<'_>,
-    by: NamedBy,
-    id: &EventId,
-    fingerprint: &[u8; 32],
-    seq: Option<i64>,
-) -> rusqlite::Result<bool> {
-    let fingerprint: &[u8] = if by == NamedBy::Caller { fingerprint } else { &[] };
-    let new = tx
-        .conn
-        .prepare_cached(
-            "INSERT OR IGNORE INTO accepted (event_id, fingerprint, accepted_at, seq)
-             VALUES ($1, $2, $3, $4)",
-        )?
-        .execute(params![id_key(by, id), fingerprint, tx.now, seq])?;
-    Ok(new > 0)
-}
-
 fn file_position(tx: &Tx<'_>, digest: &str) -> rusqlite::Result<i64> {
     Ok(tx
         .conn
@@ -163,18 +138,9 @@ fn reject(tx: &Tx<'_>, rejected: &Rejected) -> rusqlite::Result<()> {
         return Ok(());
     }
     let did = rejected.did.as_ref().map(|d| d.as_str());
-    let kept: usize = tx
-        .conn
-        .prepare_cached("SELECT count(*) FROM dead_letters WHERE did IS $1")?
-        .query_row([did], |row| row.get(0))?;
-    if kept >= Rejected::MAX_PER_DID {
-        tx.conn
-            .prepare_cached(
-                "INSERT INTO rejected_overflow (did, count) VALUES ($1, 1)
-                 ON CONFLICT (did) DO UPDATE SET count = count + 1",
-            )?
-            .execute([did.unwrap_or("")])?;
-        return Ok(());
+    if keep::is_full(tx, did)? {
+        drop_event(tx, &rejected.origin, &rejected.event_id, None, Dropped::Counted)?;
+        return keep::count(tx, did);
     }
     let (origin, place) = origin_columns(&rejected.origin);
     let raw = &rejected.raw[..rejected.raw.len().min(Rejected::MAX_RAW)];
@@ -251,11 +217,20 @@ impl Job for Append {
         if seq > first {
             set_seq(tx, seq - 1)?;
         }
+        let mut positions: HashMap<&str, i64> = HashMap::new();
         for rejected in &self.rejected {
-            if let Origin::File { digest, offset } = &rejected.origin
-                && i128::from(*offset) < i128::from(file_position(tx, digest)?)
-            {
-                continue;
+            if let Origin::File { digest, offset } = &rejected.origin {
+                let behind = match positions.get(digest.as_str()) {
+                    Some(position) => *position,
+                    None => {
+                        let position = file_position(tx, digest)?;
+                        positions.insert(digest, position);
+                        position
+                    }
+                };
+                if i128::from(*offset) < i128::from(behind) {
+                    continue;
+                }
             }
             reject(tx, rejected)?;
         }

@@ -3,14 +3,16 @@
 use super::{
     append::{next_seq, set_seq},
     audit,
+    damage::{self, Found},
+    identity,
     lanes::{self, Entry, Lanes},
-    row::{DEAD, NamedBy, dead_letter, id_key, origin, time},
+    row::{DEAD, dead_letter, origin as origin_of, time},
     writer::{Job, Tx},
 };
 use parking_lot::Mutex;
 use rhiz_domain::{
     EventId, EventType, Priority,
-    store::{self, DeadFilter, DeadLetter, DeadPage, DeadSelection, Moved, StoreError},
+    store::{self, DeadFilter, DeadLetter, DeadPage, DeadSelection, Dropped, Moved, StoreError},
 };
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter, types::Value};
 use std::sync::Arc;
@@ -54,14 +56,23 @@ fn number(condition: &str) -> &'static str {
     if condition == ALL { "id" } else { "+id" }
 }
 
+/// How many there are of all, kept by the database itself: asked for all the time.
+const ALL_COUNTED: &str = "SELECT letters, replayable, (SELECT min(died_at) FROM dead_letters)
+    FROM dead_counts WHERE did = '*'";
+
 /// One page, newest first.
 pub(super) fn page(conn: &Connection, filter: &DeadFilter) -> rusqlite::Result<DeadPage> {
+    // One view of the counts and the letters.
+    let conn = &*conn.unchecked_transaction()?;
     let (condition, mut values) = condition(filter);
-    let (count, replayable, oldest): (_, _, Option<i64>) = conn.query_row(
-        &format!("SELECT {COUNTED} FROM dead_letters WHERE {condition}"),
-        params_from_iter(&values),
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2).ok().flatten())),
-    )?;
+    let counted = match &*condition {
+        ALL => ALL_COUNTED.to_owned(),
+        _ => format!("SELECT {COUNTED} FROM dead_letters WHERE {condition}"),
+    };
+    let (count, replayable, oldest): (_, _, Option<i64>) =
+        conn.query_row(&counted, params_from_iter(&values), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2).ok().flatten()))
+        })?;
     let uncounted = uncounted(conn, filter)?;
     let id = number(&condition);
     let mut found = format!("SELECT id FROM dead_letters WHERE {condition}");
@@ -214,7 +225,7 @@ impl Step {
                  FROM dead_letters WHERE id = $3",
             )?
             .execute(params![seq, tx.now, id])?;
-        let (mut name, mut key) = (None, None);
+        let mut named = None;
         let entry = tx
             .conn
             .prepare_cached(
@@ -222,11 +233,10 @@ impl Step {
                  FROM dead_letters WHERE id = $1",
             )?
             .query_row([id], |row| {
-                let origin = origin(&row.get::<_, String>(3)?, row.get(4)?);
-                if let Ok(id) = EventId::parse(&row.get::<_, String>(5)?) {
-                    name = lanes::name(&origin, &id);
-                    key = Some(id_key(NamedBy::of(&origin), &id));
-                }
+                let origin = origin_of(&row.get::<_, String>(3)?, row.get(4)?);
+                let id = EventId::parse(&row.get::<_, String>(5)?).ok();
+                let name = id.as_ref().and_then(|id| lanes::name(&origin, id));
+                named = id.map(|id| (origin, id));
                 Ok(Entry {
                     seq,
                     name,
@@ -241,10 +251,38 @@ impl Step {
             })?;
         self.done.entries.push(entry);
         // Whoever looks for it finds it where it is now.
-        tx.conn
-            .prepare_cached("UPDATE accepted SET seq = $1 WHERE event_id = $2")?
-            .execute(params![seq, key])?;
+        if let Some((origin, id)) = named {
+            identity::replayed(tx, &origin, &id, seq, || {
+                Ok(match damage::read(tx.conn, seq)? {
+                    Found::Event(event) => event.fingerprint(),
+                    // Nobody can send it again, for this version knows nothing of its kind.
+                    Found::Damaged(_) | Found::Gone => [0; 32],
+                })
+            })?;
+        }
         Ok(())
+    }
+
+    /// Notes that a letter is gone for good.
+    fn discard(tx: &Tx<'_>, id: i64) -> rusqlite::Result<()> {
+        let (named, died_at) = tx
+            .conn
+            .prepare_cached(
+                "SELECT event_id, origin, place, died_at FROM dead_letters WHERE id = $1",
+            )?
+            .query_row([id], |row| {
+                // A damaged letter has a name that is none.
+                let name = row.get::<_, String>(0).ok().and_then(|id| EventId::parse(&id).ok());
+                let origin = row.get::<_, String>(1).ok();
+                let origin = origin.map(|o| origin_of(&o, row.get(2).ok().flatten()));
+                Ok((origin.zip(name), row.get(3).unwrap_or(0)))
+            })?;
+        match named {
+            Some((origin, id)) => {
+                identity::drop_letter(tx, &origin, &id, died_at, Dropped::Discarded)
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -279,9 +317,12 @@ impl Job for Step {
         letters.truncate(self.most);
         let mut seq = next_seq(tx)?;
         for (id, _) in &letters {
-            if self.action == Action::Replay {
-                self.replay(tx, *id, seq)?;
-                seq += 1;
+            match self.action {
+                Action::Replay => {
+                    self.replay(tx, *id, seq)?;
+                    seq += 1;
+                }
+                Action::Discard => Self::discard(tx, *id)?,
             }
             tx.conn.prepare_cached("DELETE FROM dead_letters WHERE id = $1")?.execute([id])?;
         }

@@ -3,14 +3,15 @@
 //! Decoding a row takes longer than reading it, so several connections read, each on a thread of
 //! its own, ranges of a table one after another. They all have to see the same commit.
 
-use super::{names::tid, schema::open_reader};
+use super::{names::tid, schema::open_reader, strip};
 use rhiz_domain::{
-    Did, EntityId, RecordKey,
+    Did, EntityId, RecordKey, Tid,
     fact::{AttestationFact, AttestationKind, Consent, EntityFact, RelationshipFact, Visibility},
     store::Facts,
 };
 use rusqlite::Connection;
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{
         Arc,
@@ -40,6 +41,8 @@ const TRIALS: usize = 8;
 
 /// Counts what one thread has read, and reports it now and then.
 struct Counter<'a> {
+    /// Accounts of which what is at or below the floor is not there any more.
+    gone: &'a HashMap<EntityId, Tid>,
     mine: u64,
     all: &'a AtomicU64,
     total: u64,
@@ -47,6 +50,10 @@ struct Counter<'a> {
 }
 
 impl Counter<'_> {
+    fn is_live(&self, key: RecordKey, rev: Tid) -> bool {
+        self.gone.is_empty() || self.gone.get(&key.owner).is_none_or(|floor| rev > *floor)
+    }
+
     fn step(&mut self) {
         self.mine += 1;
         if self.mine.is_multiple_of(REPORT) {
@@ -85,7 +92,8 @@ fn read_view(conn: &Connection, progress: Report<'_>) -> rusqlite::Result<Facts>
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(THREADS));
     let mut helpers = helpers(conn, seq, threads.min(1 + total / WORTH_THREADS) - 1)?;
     let all = AtomicU64::new(0);
-    let counter = || Counter { mine: 0, all: &all, total: total as u64, progress };
+    let gone = strip::floors(conn)?;
+    let counter = || Counter { gone: &gone, mine: 0, all: &all, total: total as u64, progress };
     let facts = Facts {
         seq,
         entities: in_ranges(conn, &mut helpers, &entities, counter, read_entities)?,
@@ -216,6 +224,12 @@ fn read_relationships(
     )?;
     let mut rows = statement.query(range)?;
     while let Some(row) = rows.next()? {
+        counter.step();
+        let key = RecordKey { owner: EntityId(row.get(1)?), rkey: tid(row.get(2)?) };
+        let rev = tid(row.get(7)?);
+        if !counter.is_live(key, rev) {
+            continue;
+        }
         let kind = row.get_ref(3)?.as_str()?;
         let at = kinds.iter().position(|known| **known == *kind).unwrap_or_else(|| {
             kinds.truncate(KINDS - 1);
@@ -225,15 +239,14 @@ fn read_relationships(
         kinds.swap(0, at);
         let kind = Arc::clone(&kinds[0]);
         let signed: u8 = row.get(8)?;
-        counter.step();
         out.push(RelationshipFact {
-            key: RecordKey { owner: EntityId(row.get(1)?), rkey: tid(row.get(2)?) },
+            key,
             subject: EntityId(row.get(0)?),
             kind,
             strength: row.get(4)?,
             last_interaction: row.get(5)?,
             created: row.get(6)?,
-            rev: tid(row.get(7)?),
+            rev,
             signed_by_owner: signed & 1 != 0,
             signed_by_subject: signed & 2 != 0,
             visibility: match row.get(9)? {
@@ -267,13 +280,18 @@ fn read_attestations(
         let kind: usize = row.get(4)?;
         let Some(kind) = AttestationKind::ALL.get(kind).copied() else { continue };
         counter.step();
+        let key = RecordKey { owner: EntityId(row.get(2)?), rkey: tid(row.get(3)?) };
+        let rev = tid(row.get(7)?);
+        if !counter.is_live(key, rev) {
+            continue;
+        }
         out.push(AttestationFact {
-            key: RecordKey { owner: EntityId(row.get(2)?), rkey: tid(row.get(3)?) },
+            key,
             target: RecordKey { owner: EntityId(row.get(0)?), rkey: tid(row.get(1)?) },
             kind,
             confidence: row.get(5)?,
             effective: row.get(6)?,
-            rev: tid(row.get(7)?),
+            rev,
         });
     }
     Ok(())

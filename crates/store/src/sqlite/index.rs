@@ -54,24 +54,26 @@ fn entity_row(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<EntityRow> {
 
 /// Of the live records that name an entity: the first date, and the newest revision. A private
 /// record names nobody, nor does an attestation of one name its owner; what an account that is not
-/// active says counts nowhere.
+/// active says counts nowhere, nor does what a deleted one has left (`strip`).
 fn dates(conn: &Connection, id: EntityId) -> rusqlite::Result<(Option<i64>, Option<i64>)> {
     conn.prepare_cached(
-        "SELECT min(created), max(rev) FROM (
+        "WITH f AS (SELECT floor FROM entities WHERE id = $1)
+         SELECT min(created), max(rev) FROM (
              SELECT l.created, l.rev FROM relationships l JOIN entities o ON o.id = l.owner
-                 WHERE l.subject = $1 AND l.visibility < 2 AND o.active
+                 WHERE l.subject = $1 AND l.visibility < 2 AND o.active AND l.rev > o.floor
              UNION ALL
-             SELECT l.created, l.rev FROM records r JOIN relationships l ON l.id = r.id
-                 WHERE r.owner = $1 AND r.collection = 1 AND l.visibility < 2
+             SELECT l.created, l.rev FROM f, records r JOIN relationships l ON l.id = r.id
+                 WHERE r.owner = $1 AND r.collection = 1 AND l.visibility < 2 AND l.rev > f.floor
              UNION ALL
              SELECT a.effective, a.rev FROM attestations a JOIN entities o ON o.id = a.attester
-                 WHERE a.target_owner = $1 AND o.active AND NOT EXISTS (
-                     SELECT 1 FROM records t JOIN relationships l ON l.id = t.id
+                 WHERE a.target_owner = $1 AND o.active AND a.rev > o.floor AND NOT EXISTS (
+                     SELECT 1 FROM f, records t JOIN relationships l ON l.id = t.id
                          WHERE t.owner = a.target_owner AND t.collection = 1
-                             AND t.rkey = a.target_rkey AND l.visibility = 2)
+                             AND t.rkey = a.target_rkey AND l.visibility = 2
+                             AND l.rev > f.floor)
              UNION ALL
-             SELECT a.effective, a.rev FROM records r JOIN attestations a ON a.id = r.id
-                 WHERE r.owner = $1 AND r.collection = 2
+             SELECT a.effective, a.rev FROM f, records r JOIN attestations a ON a.id = r.id
+                 WHERE r.owner = $1 AND r.collection = 2 AND a.rev > f.floor
              UNION ALL
              SELECT NULL, rev FROM records
                  WHERE owner = $1 AND collection = 3 AND body IS NOT NULL)",
@@ -172,7 +174,8 @@ pub(super) fn record(
 ) -> rusqlite::Result<Option<RecordRow>> {
     conn.prepare_cached(
         "SELECT hash, cid, rev, body, verified, indexed_at FROM records
-         WHERE owner = $1 AND collection = $2 AND rkey = $3 AND body IS NOT NULL",
+         WHERE owner = $1 AND collection = $2 AND rkey = $3 AND body IS NOT NULL
+             AND rev > (SELECT floor FROM entities WHERE id = $1)",
     )?
     .query_row(params![owner.0, collection as i64, column(rkey)], |row| {
         Ok(RecordRow {
@@ -189,13 +192,28 @@ pub(super) fn record(
 }
 
 pub(super) fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
+    // One view of all tables.
+    let conn = &*conn.unchecked_transaction()?;
     let count = |table: &str| {
         conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, u64>(0))
     };
+    // Of accounts that are being stripped: what is not live any more, and still there.
+    let left = |collection: Collection| {
+        conn.query_row(
+            "SELECT count(*) FROM stripping s JOIN entities e ON e.id = s.entity
+                 JOIN records r ON r.owner = s.entity
+             WHERE r.collection = $1 AND r.rev <= e.floor AND r.subject IS NOT NULL",
+            [collection as i64],
+            |row| row.get::<_, u64>(0),
+        )
+    };
+    let live = |table: &str, collection| {
+        Ok::<_, rusqlite::Error>(count(table)?.saturating_sub(left(collection)?))
+    };
     Ok(Counts {
         entities: count("entities")?,
-        relationships: count("relationships")?,
-        attestations: count("attestations")?,
+        relationships: live("relationships", Collection::Relationship)?,
+        attestations: live("attestations", Collection::Attestation)?,
         profiles: count("profiles")?,
         records: count("records")?,
         journal: count("journal")?,
@@ -204,24 +222,29 @@ pub(super) fn counts(conn: &Connection) -> rusqlite::Result<Counts> {
 }
 
 /// Every row that a merge decides about, with DIDs for numbers: those depend on who came first.
+/// What is about to be stripped (`gone`) is as it will be.
 const DUMP: [&str; 6] = [
     "SELECT 'entity ' || did, active, coalesce(status, '-'), coalesce(account_time, '-'), floor,
          coalesce(handle, '-'), coalesce(identity_time, '-')
      FROM entities WHERE account_time IS NOT NULL OR identity_time IS NOT NULL ORDER BY did",
     "SELECT 'record ' || o.did, r.collection, r.rkey, r.class, r.rev, r.deleted, hex(r.hash),
-         r.verified, coalesce(s.did, '-'), coalesce(r.subject_rkey, '-'), coalesce(r.cid, '-'),
-         coalesce(r.body, '-')
+         r.verified, coalesce(iif(g.id, NULL, s.did), '-'),
+         coalesce(iif(g.id, NULL, r.subject_rkey), '-'), coalesce(iif(g.id, NULL, r.cid), '-'),
+         coalesce(iif(g.id, NULL, r.body), '-')
      FROM records r JOIN entities o ON o.id = r.owner LEFT JOIN entities s ON s.id = r.subject
+         LEFT JOIN gone g ON g.id = r.owner AND r.rev <= g.floor
      ORDER BY o.did, r.collection, r.rkey",
     "SELECT 'relationship ' || s.did, o.did, r.rkey, r.kind, r.strength,
          coalesce(r.last_interaction, '-'), r.created, r.rev, r.signed, r.visibility, r.consent
      FROM relationships r JOIN entities o ON o.id = r.owner JOIN entities s ON s.id = r.subject
-     ORDER BY s.did, o.did, r.rkey",
+         LEFT JOIN gone g ON g.id = r.owner AND r.rev <= g.floor
+     WHERE g.id IS NULL ORDER BY s.did, o.did, r.rkey",
     "SELECT 'attestation ' || t.did, r.target_rkey, o.did, r.rkey, r.kind, r.confidence,
          r.effective, r.rev
      FROM attestations r JOIN entities o ON o.id = r.attester
          JOIN entities t ON t.id = r.target_owner
-     ORDER BY t.did, r.target_rkey, o.did, r.rkey",
+         LEFT JOIN gone g ON g.id = r.attester AND r.rev <= g.floor
+     WHERE g.id IS NULL ORDER BY t.did, r.target_rkey, o.did, r.rkey",
     "SELECT 'profile ' || e.did, p.made, p.name, p.type, coalesce(p.bio, '-'),
          coalesce(p.avatar_url, '-'), p.verified, p.created
      FROM profiles p JOIN entities e ON e.id = p.entity ORDER BY e.did, p.made",
@@ -229,10 +252,15 @@ const DUMP: [&str; 6] = [
      ORDER BY t.term, e.did",
 ];
 
+/// Accounts that are being stripped, and their floors.
+const GONE: &str = "WITH gone AS MATERIALIZED (
+    SELECT e.id, e.floor FROM stripping s JOIN entities e ON e.id = s.entity)";
+
 pub(super) fn dump(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let conn = &*conn.unchecked_transaction()?;
     let mut lines = Vec::new();
     for query in DUMP {
-        let mut statement = conn.prepare(query)?;
+        let mut statement = conn.prepare(&format!("{GONE} {query}"))?;
         let columns = statement.column_count();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {

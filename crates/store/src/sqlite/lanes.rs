@@ -9,7 +9,7 @@ use super::careful::Alone;
 use jiff::Timestamp;
 use rhiz_domain::{
     Event, EventId, EventType, Origin, Paused, Priority,
-    store::{Depths, LEASE_STALE, Place, Quota},
+    store::{Depths, LEASE_STALE, MOST_CLAIMED, Place, Quota},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -57,6 +57,8 @@ fn hash(id: &EventId) -> u64 {
 pub(super) struct Lanes {
     ready: [VecDeque<Entry>; 4],
     scheduled: BTreeMap<(Timestamp, i64), Entry>,
+    /// When each of these is due.
+    due: HashMap<i64, Timestamp>,
     /// Ready but for their type, whose work is paused.
     held: BTreeMap<i64, Entry>,
     /// Names and numbers of all that is not done and has such a name.
@@ -186,8 +188,10 @@ impl Lanes {
         self.insert(entry);
     }
 
-    /// Takes up to `quota` entries, highest priority first.
+    /// Takes up to `quota` entries, highest priority first, and no more of them than
+    /// [`MOST_CLAIMED`] bytes.
     pub(super) fn take(&mut self, quota: Quota) -> Vec<Entry> {
+        let quota = self.within(quota);
         let mut taken = Vec::new();
         for (lane, most) in quota.into_iter().enumerate().rev() {
             let n = most.min(self.ready[lane].len());
@@ -198,6 +202,32 @@ impl Lanes {
             self.in_hand += usize::from(entry.counted);
         }
         taken
+    }
+
+    /// The part of `quota` whose payloads are not too much to be held at once: of each priority one,
+    /// whatever its size, so that nobody waits for being large or less urgent; then more, in the
+    /// proportions of the quota.
+    fn within(&self, quota: Quota) -> Quota {
+        let quota: Quota = std::array::from_fn(|lane| quota[lane].min(self.ready[lane].len()));
+        let mut part = Quota::default();
+        let mut bytes = 0;
+        for lane in (0..quota.len()).filter(|lane| quota[*lane] > 0) {
+            bytes += self.ready[lane][0].bytes;
+            part[lane] = 1;
+        }
+        // Whoever has the smallest share of what was meant for him; on a tie the more urgent.
+        let next = |part: &Quota| {
+            let more = (0..quota.len()).rev().filter(|lane| part[*lane] < quota[*lane]);
+            more.min_by(|a, b| (part[*a] * quota[*b]).cmp(&(part[*b] * quota[*a])))
+        };
+        while let Some(lane) = next(&part) {
+            bytes += self.ready[lane][part[lane]].bytes;
+            if bytes > MOST_CLAIMED {
+                break;
+            }
+            part[lane] += 1;
+        }
+        part
     }
 
     /// The part of `quota` that takes only the one event that was accepted first: the oldest were in
@@ -285,6 +315,7 @@ impl Lanes {
     pub(super) fn wait(&mut self, entry: Entry, due: Timestamp) {
         self.names.extend(entry.name.map(|name| (name, entry.seq)));
         let entry = Entry { counted: false, event: None, ..entry };
+        self.due.insert(entry.seq, due);
         self.scheduled.insert((due, entry.seq), entry);
     }
 
@@ -294,6 +325,9 @@ impl Lanes {
         let due = std::mem::replace(&mut self.scheduled, later);
         let woken = due.len();
         if woken > 0 {
+            for (_, seq) in due.keys() {
+                self.due.remove(seq);
+            }
             // None of them counts: it waited.
             self.insert_all(due.into_values());
         }
@@ -305,7 +339,7 @@ impl Lanes {
         if self.held.contains_key(&seq) {
             return Place::Paused;
         }
-        if let Some(((due, _), _)) = self.scheduled.iter().find(|((_, s), _)| *s == seq) {
+        if let Some(due) = self.due.get(&seq) {
             return Place::Scheduled(*due);
         }
         let ready = |lane: &VecDeque<Entry>| lane.binary_search_by_key(&seq, |e| e.seq).is_ok();
@@ -336,5 +370,72 @@ impl Lanes {
 impl Entry {
     fn counted_bytes(&self) -> usize {
         if self.counted { self.bytes } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lanes(entries: impl IntoIterator<Item = (Priority, usize)>) -> Lanes {
+        let mut lanes = Lanes::default();
+        for (seq, (priority, bytes)) in (1..).zip(entries) {
+            lanes.push(Entry {
+                seq,
+                name: None,
+                priority,
+                event_type: Some(EventType::TrustInvalidated),
+                crashes: 0,
+                bytes,
+                since: Timestamp::UNIX_EPOCH,
+                counted: true,
+                event: None,
+            });
+        }
+        lanes
+    }
+
+    fn taken(lanes: &mut Lanes, quota: Quota) -> Quota {
+        let mut taken = Quota::default();
+        lanes.take(quota).iter().for_each(|entry| taken[entry.priority as usize] += 1);
+        taken
+    }
+
+    const MB: usize = 1024 * 1024;
+
+    #[test]
+    fn a_claim_holds_so_many_bytes_and_one_at_least() {
+        let low = |n: usize, bytes: usize| std::iter::repeat_n((Priority::Low, bytes), n);
+        assert_eq!(taken(&mut lanes(low(300, 4 * MB)), [256; 4]), [2, 0, 0, 0]);
+        assert_eq!(taken(&mut lanes(low(300, 9 * MB)), [256; 4]), [1, 0, 0, 0]);
+        assert_eq!(taken(&mut lanes(low(300, 1000)), [256; 4]), [256, 0, 0, 0]);
+        assert_eq!(taken(&mut lanes(low(300, 1000)), [0, 9, 9, 9]), [0; 4]);
+    }
+
+    /// What is cut off is cut off of all alike, and nobody is left out.
+    #[test]
+    fn a_claim_of_few_keeps_the_proportions() {
+        let all = |bytes| Priority::ALL.into_iter().flat_map(move |p| [(p, bytes); 200]);
+        let share = [16, 32, 64, 128];
+        assert_eq!(taken(&mut lanes(all(100)), share), share);
+        assert_eq!(taken(&mut lanes(all(4 * MB)), share), [1; 4]);
+        let half = taken(&mut lanes(all(MB / 15)), share);
+        assert_eq!(half, [8, 16, 32, 64]);
+    }
+
+    /// Thousands wait; whoever asks for one of them does not look at all of them.
+    #[test]
+    fn what_is_scheduled_is_found_until_it_is_woken() {
+        let at = |s: i64| Timestamp::from_second(s).unwrap();
+        let mut lanes = lanes([(Priority::Normal, 1), (Priority::Normal, 1)]);
+        for entry in lanes.take([9; 4]) {
+            let due = at(entry.seq);
+            lanes.schedule(entry, due);
+        }
+        assert_eq!(lanes.place(2), Place::Scheduled(at(2)));
+        assert_eq!(lanes.wake(at(1)), (1, Some(at(2))));
+        assert_eq!((lanes.place(1), lanes.place(2)), (Place::Ready, Place::Scheduled(at(2))));
+        assert_eq!(lanes.wake(at(2)), (1, None));
+        assert!(lanes.due.is_empty());
     }
 }

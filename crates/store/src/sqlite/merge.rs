@@ -9,6 +9,7 @@
 
 use super::{
     names::{Name, column, tid},
+    strip,
     writer::Tx,
 };
 use rhiz_domain::{
@@ -49,10 +50,10 @@ pub(super) fn name_of(tx: &mut Tx<'_>, did: &Did) -> rusqlite::Result<Name> {
 }
 
 /// The derived row of a record row: it has the same id.
-struct Derived {
-    id: i64,
-    collection: Collection,
-    key: RecordKey,
+pub(super) struct Derived {
+    pub id: i64,
+    pub collection: Collection,
+    pub key: RecordKey,
 }
 
 fn merge_record(tx: &mut Tx<'_>, write: &RecordWrite) -> rusqlite::Result<()> {
@@ -336,11 +337,14 @@ pub(super) fn name_changed(tx: &mut Tx<'_>, did: &Did, entity: EntityId) -> rusq
     entity_changed(tx, did, entity)
 }
 
+/// Tells the graph of an entity. One that is being stripped is not active: the graph has facts of it
+/// that are no more.
 pub(super) fn entity_changed(tx: &mut Tx<'_>, did: &Did, id: EntityId) -> rusqlite::Result<()> {
     let (active, stands_alone) = tx
         .conn
         .prepare_cached(
-            "SELECT active, EXISTS (SELECT 1 FROM profiles WHERE entity = $1)
+            "SELECT active AND NOT EXISTS (SELECT 1 FROM stripping WHERE entity = $1),
+                 EXISTS (SELECT 1 FROM profiles WHERE entity = $1)
              FROM entities WHERE id = $1",
         )?
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -357,7 +361,7 @@ pub(super) fn terms(name: &str) -> Vec<String> {
         .collect()
 }
 
-fn remove_derived(tx: &mut Tx<'_>, owner: &Did, old: &Derived) -> rusqlite::Result<()> {
+pub(super) fn remove_derived(tx: &mut Tx<'_>, owner: &Did, old: &Derived) -> rusqlite::Result<()> {
     match old.collection {
         Collection::Relationship => {
             tx.conn.prepare_cached("DELETE FROM relationships WHERE id = $1")?.execute([old.id])?;
@@ -426,35 +430,9 @@ fn raise_floor(tx: &mut Tx<'_>, did: &Did, name: Name, time: i64) -> rusqlite::R
         .prepare_cached("UPDATE entities SET floor = $1 WHERE id = $2")?
         .execute(params![column(floor), name.id.0])?;
     tx.names.raise(did, floor);
-    let dead = tx
-        .conn
-        .prepare_cached(
-            "SELECT id, collection, rkey, subject IS NOT NULL FROM records
-             WHERE owner = $1 AND rev <= $2 AND body IS NOT NULL ORDER BY collection, rkey",
-        )?
-        .query_map(params![name.id.0, column(floor)], |row| {
-            Ok((row.get(0)?, row.get(1)?, tid(row.get(2)?), row.get(3)?))
-        })?
-        .collect::<rusqlite::Result<Vec<(i64, i64, Tid, bool)>>>()?;
-    for (id, collection, rkey, derived) in dead {
-        tx.conn
-            .prepare_cached(
-                "UPDATE records SET body = NULL, cid = NULL, subject = NULL, subject_rkey = NULL
-                 WHERE id = $1",
-            )?
-            .execute([id])?;
-        if derived && let Some(collection) = Collection::from_number(collection) {
-            let key = RecordKey { owner: name.id, rkey };
-            remove_derived(tx, did, &Derived { id, collection, key })?;
-        }
-    }
+    strip::begin(tx, did, name.id, floor)?;
     // Texts that no fact holds are gone too.
     tx.changes.push(Change::Touched(name.id));
-    for purge in
-        ["DELETE FROM dead_letters WHERE did = $1", "DELETE FROM rejected_overflow WHERE did = $1"]
-    {
-        tx.conn.prepare_cached(purge)?.execute([did.as_str()])?;
-    }
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 //! | file | stage |
 //! |---|---|
 //! | `append` | events, dead letters and cursor into the journal |
+//! | `identity` | what is remembered of accepted events; `prune` forgets it |
+//! | `keep` | how much is kept of one DID |
 //! | `lanes` | what waits, by priority |
 //! | `damage` | what is in the journal and cannot be read |
 //! | `settle` | the effect and the removal, together |
@@ -10,6 +12,7 @@
 //! | `pause` | what stands still |
 //! | `audit` | what operators did |
 //! | `merge` | what an effect does to the rows |
+//! | `strip` | what a deleted account leaves, taken away in steps |
 //! | `writer` | the thread and its group commits |
 //! | `rebuild` | what follows from the records, made anew |
 //! | `complaints` | what it says when it cannot write |
@@ -26,7 +29,9 @@ mod complaints;
 mod damage;
 mod dead;
 mod facts;
+mod identity;
 mod index;
+mod keep;
 mod lanes;
 mod lease;
 mod merge;
@@ -38,6 +43,7 @@ mod rebuild;
 mod row;
 mod schema;
 mod settle;
+mod strip;
 mod writer;
 
 use crate::error::from_sqlite;
@@ -63,6 +69,10 @@ use std::{
 };
 use tokio::sync::{Notify, oneshot};
 use writer::{Probe, Writer};
+
+/// Rows of the journal, and bytes of them, that are read where they are asked for.
+const FEW: usize = 8;
+const SMALL: usize = 64 * 1024;
 
 /// A store in one SQLite database. Nobody else may write to the file while it is open.
 pub struct SqliteStore {
@@ -97,6 +107,13 @@ impl SqliteStore {
         })
     }
 
+    /// Takes away what a deleted account leaves in steps of so many rows (1,000 unless it is said).
+    #[must_use]
+    pub fn strip_in_steps_of(self, rows: usize) -> Self {
+        self.writer.strip_rows(rows);
+        self
+    }
+
     /// Keeps so many connections for reading open (8 unless it is said).
     #[must_use]
     pub fn keep_readers(mut self, connections: usize) -> Self {
@@ -113,6 +130,22 @@ impl SqliteStore {
             writer: Arc::clone(&self.writer),
             clock: Arc::clone(&self.clock),
         }
+    }
+
+    /// What is at these entries: from memory, or else from the journal; many rows, or large ones,
+    /// away from the thread that asks.
+    async fn read(&self, entries: &[Entry]) -> Result<Vec<Found>, StoreError> {
+        let missing = entries.iter().filter(|entry| entry.event.is_none());
+        let seqs: Vec<i64> = missing.clone().map(|entry| entry.seq).collect();
+        let bytes: usize = missing.map(|entry| entry.bytes).sum();
+        let few = seqs.len() <= FEW && bytes <= SMALL;
+        let read = move |conn: &Connection| seqs.iter().map(|s| damage::read(conn, *s)).collect();
+        let rows: Vec<Found> =
+            if few { self.readers.point(read)? } else { self.readers.scan(read).await? };
+        let mut rows = rows.into_iter();
+        let kept = |entry: &Entry| entry.event.as_ref().map(|e| Found::Event(Arc::clone(e)));
+        // There is a row for each that is not kept.
+        Ok(entries.iter().map(|e| kept(e).or_else(|| rows.next()).unwrap_or(Found::Gone)).collect())
     }
 
     async fn act(
@@ -203,20 +236,17 @@ impl Journal for SqliteStore {
         if entries.is_empty() {
             return Ok(None);
         }
-        let mut found = Vec::with_capacity(entries.len());
-        for entry in &entries {
-            let read = match &entry.event {
-                Some(event) => Ok(Found::Event(Arc::clone(event))),
-                None => self.readers.point(|conn| damage::read(conn, entry.seq)),
-            };
-            match read {
-                Ok(read) => found.push(read),
-                Err(error) => {
-                    self.lanes.lock().put_back(entries);
-                    return Err(error);
-                }
+        // Should the caller be gone before they are read, they go back.
+        let mut held = settle::Taken::new(entries, &self.hands());
+        let read = self.read(&held.entries).await;
+        let entries = std::mem::take(&mut held.entries);
+        let found = match read {
+            Ok(found) => found,
+            Err(error) => {
+                self.lanes.lock().put_back(entries);
+                return Err(error);
             }
-        }
+        };
         let (mut taken, mut damaged) = (Vec::with_capacity(entries.len()), Vec::new());
         for (entry, found) in entries.into_iter().zip(found) {
             match found {
@@ -306,11 +336,15 @@ impl Journal for SqliteStore {
             let mut accepted = None;
             for by in [NamedBy::Source, NamedBy::Caller] {
                 let known = tx
-                    .prepare_cached("SELECT accepted_at, seq FROM accepted WHERE event_id = $1")?
-                    .query_row([id_key(by, id)], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .prepare_cached(
+                        "SELECT accepted_at, seq, dropped FROM accepted WHERE event_id = $1",
+                    )?
+                    .query_row([id_key(by, id)], |row| {
+                        Ok((time(row.get(0)?), row.get(1)?, identity::dropped(row.get(2)?)))
+                    })
                     .optional()?;
-                if let Some((at, seq)) = known {
-                    accepted = Some(at);
+                if let Some((at, seq, dropped)) = known {
+                    accepted = Some((at, dropped));
                     seqs.extend::<Option<i64>>(seq);
                 }
             }
@@ -329,7 +363,10 @@ impl Journal for SqliteStore {
                 Some(Whereabouts::Waiting { event, place })
             }
             (None, Some(letter), _) => Some(Whereabouts::Dead(Box::new(letter))),
-            (None, None, Some(at)) => Some(Whereabouts::Done { accepted_at: time(at) }),
+            (None, None, Some((accepted_at, None))) => Some(Whereabouts::Done { accepted_at }),
+            (None, None, Some((accepted_at, Some(why)))) => {
+                Some(Whereabouts::Dropped { accepted_at, why })
+            }
             (None, None, None) => None,
         })
     }
@@ -365,19 +402,21 @@ impl Journal for SqliteStore {
     }
 
     async fn prune(&self, accepted_before: Timestamp) -> Result<u64, StoreError> {
-        let mut from = Vec::new();
+        let before = accepted_before.as_microsecond();
+        let mut from = Some(prune::From::start());
         let mut gone = 0;
-        loop {
-            let (answer, answered) = oneshot::channel();
-            let before = accepted_before.as_microsecond();
-            self.writer.submit(Box::new(prune::Prune::new(before, from, answer)));
-            let (n, next) = answered.await.unwrap_or(Err(StoreError::Closed))?;
-            gone += n;
-            match next {
-                Some(next) => from = next,
-                None => return Ok(gone),
+        while let Some(start) = from {
+            let found = self.readers.scan(move |conn| prune::look(conn, &start, before)).await?;
+            from = found.next;
+            // At the end in any case: a store that is closed says so.
+            if found.old.is_empty() && from.is_some() {
+                continue;
             }
+            let (answer, answered) = oneshot::channel();
+            self.writer.submit(Box::new(prune::Forget::new(before, found.old, answer)));
+            gone += answered.await.unwrap_or(Err(StoreError::Closed))?;
         }
+        Ok(gone)
     }
 }
 

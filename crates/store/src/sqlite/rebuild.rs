@@ -113,8 +113,10 @@ struct RecordRow {
     owner: EntityId,
     floor: Tid,
     about: About,
-    /// It is not live, and yet its text is kept.
+    /// Its text, kept even where it is not live any more: then it is to go.
     text: Option<String>,
+    /// Its account is being stripped: if it is not live, it may still look as if it were.
+    stripping: bool,
 }
 
 fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
@@ -146,6 +148,7 @@ fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
         floor: tid(row.get(13)?),
         about: subject.map(|s| (EntityId(s), tid(subject_rkey.unwrap_or(0)))),
         text: row.get(12)?,
+        stripping: row.get(14)?,
     })
 }
 
@@ -164,7 +167,8 @@ fn records(tx: &mut Tx<'_>, after: i64, found: &mut Found) -> rusqlite::Result<(
     {
         let mut statement = tx.conn.prepare_cached(
             "SELECT r.id, o.did, r.owner, r.collection, r.rkey, r.class, r.rev, r.deleted, r.hash,
-                 r.verified, r.subject, r.subject_rkey, r.body, o.floor
+                 r.verified, r.subject, r.subject_rkey, r.body, o.floor,
+                 EXISTS (SELECT 1 FROM stripping WHERE entity = r.owner)
              FROM records r LEFT JOIN entities o ON o.id = r.owner
              WHERE r.id > $1 ORDER BY r.id LIMIT $2",
         )?;
@@ -232,8 +236,13 @@ fn record(
     expected: &mut [HashSet<i64>; 2],
     rebuilt: &mut Rebuilt,
 ) -> rusqlite::Result<bool> {
-    let RecordRow { mut write, owner, floor, about: was_about, text } = row;
+    let RecordRow { mut write, owner, floor, about: was_about, text, stripping } = row;
     let key = RecordKey { owner, rkey: write.rkey };
+    if stripping && write.version.rev <= floor {
+        // The next steps of `strip` do it.
+        expected.iter_mut().for_each(|ids| _ = ids.insert(id));
+        return Ok(true);
+    }
     let live = !write.version.deleted && write.version.rev > floor;
     if live {
         let Some(record) = text.as_deref().and_then(|text| read(&write, text)) else {

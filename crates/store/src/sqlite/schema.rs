@@ -6,8 +6,11 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// Each brings the schema from its index to the next version.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// Older versions can corrupt a WAL under concurrent checkpoints (fixed in 3.51.3).
 const OLDEST_SQLITE: i32 = 3_051_003;

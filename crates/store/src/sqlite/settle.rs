@@ -2,19 +2,21 @@
 
 use super::{
     careful::Alone,
+    identity, keep,
     lanes::{Entry, Lanes},
     lease::SqliteLease,
     merge::merge,
+    names::tid,
     row::{stages_text, time},
     writer::{Job, Tx, Writer},
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rhiz_domain::{
-    Clock, Event,
-    store::{Claimed, Leased, SettleError, Settlement, StoreError, Verdict},
+    Clock, Effect, Event, Origin, Tid,
+    store::{Claimed, Dropped, Leased, SettleError, Settlement, StoreError, Verdict},
 };
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
 
@@ -137,6 +139,29 @@ impl Drop for SqliteClaim {
     }
 }
 
+/// Entries taken from their lanes whose events are being read. Dropped, they go back: whoever asked
+/// for them is gone.
+pub(super) struct Taken {
+    pub entries: Vec<Entry>,
+    lanes: Arc<Mutex<Lanes>>,
+    ready: Arc<Notify>,
+}
+
+impl Taken {
+    pub(super) fn new(entries: Vec<Entry>, hands: &Hands) -> Self {
+        Self { entries, lanes: Arc::clone(&hands.lanes), ready: Arc::clone(&hands.ready) }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if !self.entries.is_empty() {
+            self.lanes.lock().put_back(std::mem::take(&mut self.entries));
+            self.ready.notify_one();
+        }
+    }
+}
+
 /// One event about to be settled.
 pub(super) struct Item {
     pub entry: Entry,
@@ -250,30 +275,72 @@ fn carry_out(tx: &mut Tx<'_>, item: &Item) -> rusqlite::Result<()> {
                     seq,
                 ])?;
         }
-        Verdict::Bury { reason } => {
-            let moved = tx
-                .conn
-                .prepare_cached(
-                    "INSERT INTO dead_letters (event_id, event_type, did, priority, retry_count,
-                         accepted_at, died_at, assigned_rev, origin, place, verified, replayable,
-                         stages, last_error, payload)
-                     SELECT event_id, event_type, did, priority, $1, accepted_at, $2,
-                         assigned_rev, origin, place, verified, 1, $3, $4, payload
-                     FROM journal WHERE seq = $5",
-                )?
-                .execute(params![
-                    item.event.retry_count,
-                    tx.now,
-                    stages_text(&item.settlement.stages).unwrap_or_else(|| "[]".into()),
-                    reason,
-                    seq,
-                ])?;
-            if moved > 0 {
-                remove(tx, seq)?;
-            }
-        }
+        Verdict::Bury { reason } => bury(tx, item, reason)?,
     }
     Ok(())
+}
+
+/// Makes a dead letter of an event; or only counts it, or lets it go with the account it is of.
+fn bury(tx: &Tx<'_>, item: &Item, reason: &str) -> rusqlite::Result<()> {
+    let (seq, event) = (item.entry.seq, &item.event);
+    let from_source = event.origin != Origin::Api;
+    let dropped = if says_what_is_gone(tx, event)? {
+        Some(Dropped::Purged)
+    } else if from_source && keep::is_full(tx, Some(event.did.as_str()))? {
+        Some(Dropped::Counted)
+    } else {
+        None
+    };
+    if let Some(why) = dropped {
+        if remove(tx, seq)? {
+            identity::drop_event(tx, &event.origin, &event.event_id, Some(seq), why)?;
+            if why == Dropped::Counted {
+                keep::count(tx, Some(event.did.as_str()))?;
+            }
+        }
+        return Ok(());
+    }
+    let moved = tx
+        .conn
+        .prepare_cached(
+            "INSERT INTO dead_letters (event_id, event_type, did, priority, retry_count,
+                 accepted_at, died_at, assigned_rev, origin, place, verified, replayable,
+                 stages, last_error, payload)
+             SELECT event_id, event_type, did, priority, $1, accepted_at, $2,
+                 assigned_rev, origin, place, verified, 1, $3, $4, payload
+             FROM journal WHERE seq = $5",
+        )?
+        .execute(params![
+            event.retry_count,
+            tx.now,
+            stages_text(&item.settlement.stages).unwrap_or_else(|| "[]".into()),
+            reason,
+            seq,
+        ])?;
+    if moved > 0 {
+        remove(tx, seq)?;
+    }
+    Ok(())
+}
+
+/// Whether it is at or below the floor of a deleted account: applied, it would change nothing, and
+/// nothing is kept of the account that was said before its end. Goes by what the event was read as;
+/// one that was not is not read here, for reading it may be what kills the server.
+fn says_what_is_gone(tx: &Tx<'_>, event: &Event) -> rusqlite::Result<bool> {
+    let Some(effect) = event.effect.peek() else { return Ok(false) };
+    let (did, said) = match effect {
+        Effect::Record(write) => (&write.owner, write.version.rev),
+        Effect::Account { did, time, .. } | Effect::Identity { did, time, .. } => {
+            (did, Tid::at(*time, u16::MAX))
+        }
+        Effect::Invalidate { .. } => return Ok(false),
+    };
+    let floor = tx
+        .conn
+        .prepare_cached("SELECT floor FROM entities WHERE did = $1")?
+        .query_row([did.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(floor.is_some_and(|floor| said <= tid(floor)))
 }
 
 fn remove(tx: &Tx<'_>, seq: i64) -> rusqlite::Result<bool> {

@@ -12,6 +12,7 @@ use super::{
     checkpoint::{self, Checkpoints},
     complaints::Complaints,
     names::Names,
+    strip::{self, Strip},
 };
 use crate::error::{from_sqlite, is_locked};
 use parking_lot::Mutex;
@@ -22,14 +23,18 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 /// Rows that one commit carries at most: bounds how long a single event waits behind a crowd.
 const GROUP_ROWS: usize = 4096;
+
+/// How long a step that could not be written waits, unless something else can be.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Something to be written.
 pub(super) trait Job: Send {
@@ -47,6 +52,8 @@ pub(super) struct Tx<'a> {
     pub names: &'a mut Names,
     /// What changed, to be told after the commit.
     pub changes: &'a mut Vec<Change>,
+    /// How much of deleted accounts it may take away.
+    pub strip: &'a mut Strip,
     /// Microseconds since 1970.
     pub now: i64,
 }
@@ -57,6 +64,7 @@ pub(super) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
     last_change: Arc<AtomicU64>,
     failing: Arc<AtomicBool>,
+    strip_rows: Arc<AtomicUsize>,
 }
 
 impl Writer {
@@ -73,6 +81,7 @@ impl Writer {
             .map_err(|e| from_sqlite(&e))?;
         let last_change = Arc::new(AtomicU64::new(last));
         let failing = Arc::new(AtomicBool::new(false));
+        let strip_rows = Arc::new(AtomicUsize::new(strip::STEP));
         let (jobs, queue) = mpsc::channel::<Box<dyn Job>>();
         let checkpoints = Checkpoints::start(&mut conn, checkpoint::EVERY)?;
         let mut thread = Thread {
@@ -84,6 +93,10 @@ impl Writer {
             last_change: Arc::clone(&last_change),
             failing: Arc::clone(&failing),
             complaints: Complaints::default(),
+            strip: Strip::default(),
+            strip_rows: Arc::clone(&strip_rows),
+            // What an earlier run began.
+            stripping: Stripping::Next,
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
@@ -94,7 +107,13 @@ impl Writer {
             thread: Mutex::new(Some(thread)),
             last_change,
             failing,
+            strip_rows,
         })
+    }
+
+    /// From now on a transaction looks at so many rows of deleted accounts at most.
+    pub(super) fn strip_rows(&self, rows: usize) {
+        self.strip_rows.store(rows.max(1), Ordering::Relaxed);
     }
 
     /// Hands over a job. It is answered even if the writer is closed.
@@ -138,20 +157,45 @@ struct Thread {
     last_change: Arc<AtomicU64>,
     failing: Arc<AtomicBool>,
     complaints: Complaints,
+    strip: Strip,
+    strip_rows: Arc<AtomicUsize>,
+    stripping: Stripping,
+}
+
+/// Whether there is something of deleted accounts to take away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stripping {
+    No,
+    /// After whatever is written next, or at once when there is nothing.
+    Next,
+    /// The last step failed: it is tried again after something that works, or after [`PAUSE`].
+    Failed,
 }
 
 impl Thread {
     fn run(&mut self, queue: &mpsc::Receiver<Box<dyn Job>>) {
-        while let Ok(first) = queue.recv() {
-            let mut rows = first.rows();
-            let mut group = vec![first];
-            while rows < GROUP_ROWS
-                && let Ok(job) = queue.try_recv()
-            {
-                rows += job.rows();
-                group.push(job);
+        // What is left of a deleted account when the store is closed is done at the next start.
+        while let Ok(first) = self.next(queue) {
+            let mut written = true;
+            if let Some(first) = first {
+                let mut rows = first.rows();
+                let mut group = vec![first];
+                while rows < GROUP_ROWS
+                    && let Ok(job) = queue.try_recv()
+                {
+                    rows += job.rows();
+                    group.push(job);
+                }
+                written = self.write(group);
             }
-            self.write(group);
+            if self.stripping == Stripping::Next || (self.stripping != Stripping::No && written) {
+                let done = self.write(vec![Box::new(strip::Step)]);
+                self.stripping = match (done, self.strip.more) {
+                    (false, _) => Stripping::Failed,
+                    (true, true) => Stripping::Next,
+                    (true, false) => Stripping::No,
+                };
+            }
             if let Some(checkpoints) = &mut self.checkpoints {
                 checkpoints.after_commits(&self.conn);
             }
@@ -162,18 +206,49 @@ impl Thread {
         let _ = self.conn.pragma_update(None, "wal_checkpoint", "TRUNCATE");
     }
 
-    fn write(&mut self, mut group: Vec<Box<dyn Job>>) {
+    /// The next job. None when a step is to be done first; an error when there will be none.
+    fn next(
+        &self,
+        queue: &mpsc::Receiver<Box<dyn Job>>,
+    ) -> Result<Option<Box<dyn Job>>, mpsc::RecvError> {
+        match self.stripping {
+            Stripping::No => queue.recv().map(Some),
+            Stripping::Next => match queue.try_recv() {
+                Ok(job) => Ok(Some(job)),
+                Err(mpsc::TryRecvError::Empty) => Ok(None),
+                Err(mpsc::TryRecvError::Disconnected) => Err(mpsc::RecvError),
+            },
+            Stripping::Failed => match queue.recv_timeout(PAUSE) {
+                Ok(job) => Ok(Some(job)),
+                Err(mpsc::RecvTimeoutError::Timeout) => Ok(None),
+                Err(mpsc::RecvTimeoutError::Disconnected) => Err(mpsc::RecvError),
+            },
+        }
+    }
+
+    /// Writes and answers; whether all of it was written.
+    fn write(&mut self, mut group: Vec<Box<dyn Job>>) -> bool {
         let committed = match catch_unwind(AssertUnwindSafe(|| self.commit(&mut group))) {
             Ok(committed) => committed.map_err(|error| (is_locked(&error), from_sqlite(&error))),
             Err(panic) => Err((false, self.panicked(&*panic))),
         };
         match committed {
-            Ok(seq) => group.into_iter().for_each(|job| answer(job, Ok(seq))),
+            Ok(seq) => {
+                if self.strip.more {
+                    self.stripping = Stripping::Next;
+                }
+                group.into_iter().for_each(|job| answer(job, Ok(seq)));
+                true
+            }
             Err((locked, error)) if group.len() == 1 || locked => {
                 self.complaints.failed(&error, self.clock.elapsed());
                 group.into_iter().for_each(|job| answer(job, Err(error.clone())));
+                false
             }
-            Err(_) => group.into_iter().for_each(|job| self.write(vec![job])),
+            Err(_) => {
+                let alone: Vec<bool> = group.into_iter().map(|job| self.write(vec![job])).collect();
+                alone.iter().all(|written| *written)
+            }
         }
     }
 
@@ -226,8 +301,10 @@ impl Thread {
     ) -> rusqlite::Result<u64> {
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = self.clock.now().as_microsecond();
+        self.strip = Strip { room: self.strip_rows.load(Ordering::Relaxed), more: false };
+        let strip = &mut self.strip;
         for job in group {
-            job.run(&mut Tx { conn: &tx, names: &mut self.names, changes, now })?;
+            job.run(&mut Tx { conn: &tx, names: &mut self.names, changes, strip, now })?;
         }
         let seq = self.last_change.load(Ordering::Relaxed) + changes.len() as u64;
         if !changes.is_empty() {
@@ -306,8 +383,14 @@ mod tests {
         let conn = open_writer(&dir.path().join("rhiz.db")).unwrap();
         let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
         let (names, last_change, failing, complaints) = Default::default();
-        let checkpoints = None;
-        (dir, Thread { conn, checkpoints, clock, feed, names, last_change, failing, complaints })
+        let (strip, strip_rows) = Default::default();
+        let (checkpoints, stripping) = (None, Stripping::No);
+        #[rustfmt::skip]
+        let thread = Thread {
+            conn, checkpoints, clock, feed, names, last_change, failing, complaints,
+            strip, strip_rows, stripping,
+        };
+        (dir, thread)
     }
 
     fn naming(

@@ -138,7 +138,7 @@ async fn look(store: &SqliteStore, answered: &BTreeSet<u64>, runs: u64) -> u64 {
                         assert!(row.unwrap().is_some(), "{n} is done and has no effect");
                     }
                 }
-                Some(Whereabouts::Dead(letter)) => panic!("{letter:?}"),
+                Some(other) => panic!("{n}: {other:?}"),
                 None => assert!(!answered.contains(&n), "{n} was answered and is lost"),
             }
         }

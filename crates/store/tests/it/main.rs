@@ -7,6 +7,7 @@ mod damage;
 mod files;
 mod many;
 mod rebuild;
+mod strip;
 
 use async_trait::async_trait;
 use rhiz_domain::{Clock, store::Store};
@@ -26,6 +27,8 @@ pub(crate) struct Database {
     dir: TempDir,
     /// How often it was cut off from the store that had it open.
     cuts: AtomicU32,
+    /// Rows of a deleted account that are taken away at once.
+    step: Option<usize>,
 }
 
 impl Database {
@@ -34,7 +37,12 @@ impl Database {
     pub(crate) fn new() -> Self {
         let memory = tempfile::tempdir_in("/dev/shm");
         let dir = memory.or_else(|_| tempfile::tempdir()).unwrap();
-        Self { dir, cuts: AtomicU32::new(0) }
+        Self { dir, cuts: AtomicU32::new(0), step: None }
+    }
+
+    /// What deleted accounts leave is taken away in steps of so many rows.
+    pub(crate) fn in_steps_of(self, rows: usize) -> Self {
+        Self { step: Some(rows), ..self }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -45,7 +53,11 @@ impl Database {
 #[async_trait]
 impl Factory for Database {
     async fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(&self.path(), clock).unwrap())
+        let store = SqliteStore::open(&self.path(), clock).unwrap();
+        Arc::new(match self.step {
+            Some(rows) => store.strip_in_steps_of(rows),
+            None => store,
+        })
     }
 
     /// Copies the files as they are, while the store writes to them. A reader keeps checkpoints

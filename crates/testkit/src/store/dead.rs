@@ -1,12 +1,13 @@
 //! Inputs that are no events, and events that are given up.
 
 use super::{Rig, id, settlement};
-use crate::events::{at, deleted, did, profile, relationship};
+use crate::events::{at, deleted, did, identity, profile, relationship};
+use jiff::Timestamp;
 use rhiz_domain::{
-    EventType, Origin, Priority,
+    EventType, Origin, Priority, payload,
     store::{
-        Act, DeadFilter, DeadPage, DeadSelection, Intake, Moved, Receipt, Rejected, Verdict,
-        Whereabouts,
+        Act, AppendError, DeadFilter, DeadPage, DeadSelection, Dropped, Intake, Moved, Receipt,
+        Rejected, Verdict, Whereabouts,
     },
 };
 use std::time::Duration;
@@ -416,11 +417,139 @@ pub async fn what_is_discarded_is_gone_and_written_down(mut rig: Rig) {
         audit.iter().map(|a| (a.action.as_str(), a.by.as_str(), a.count, a.at)).collect();
     assert_eq!(told, [("discard", "bob", 1, at(1_000_001)), ("discard", "ada", 1, at(1_000_000))]);
     assert_eq!(rig.store.audit(None, 1).await.unwrap().rows.len(), 1);
-    assert!(
-        rig.store
-            .find(&id("x"))
-            .await
-            .unwrap()
-            .is_some_and(|w| matches!(w, Whereabouts::Done { .. }))
-    );
+    // Not done: it was never applied. One that is named again is known all the same.
+    for (name, accepted_at) in [("x", at(1_000_000)), ("never", at(1_000_000))] {
+        assert_eq!(dropped(&rig, name).await, Some((accepted_at, Dropped::Discarded)), "{name}");
+    }
+    assert_eq!(rig.accept([profile(A, "Ada").id("x")]).await, [Receipt::Duplicate]);
+}
+
+async fn dropped(rig: &Rig, name: &str) -> Option<(Timestamp, Dropped)> {
+    match rig.store.find(&id(name)).await.unwrap() {
+        Some(Whereabouts::Dropped { accepted_at, why }) => Some((accepted_at, why)),
+        Some(Whereabouts::Dead(_)) => None,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+/// Nobody is told that it was done.
+pub async fn what_was_only_counted_or_purged_says_so(mut rig: Rig) {
+    let most = Rejected::MAX_PER_DID;
+    bury(&rig, profile(A, "Ada").rev(3).id("buried")).await;
+    take(&rig, (0..=most).map(|n| rejected(&format!("a{n}"), Some(A))).collect()).await;
+    rig.reopen().await;
+    let last = format!("a{most}");
+    assert_eq!(dropped(&rig, &last).await, Some((at(1_000_000), Dropped::Counted)));
+    assert_eq!(dropped(&rig, "a0").await, None);
+    rig.apply([deleted(A, 5)]).await;
+    for name in ["a0", "buried"] {
+        assert_eq!(dropped(&rig, name).await, Some((at(1_000_000), Dropped::Purged)), "{name}");
+    }
+    assert_eq!(dropped(&rig, &last).await, Some((at(1_000_000), Dropped::Counted)));
+}
+
+/// What is forgotten of a letter that is old is remembered anew when it is an event again.
+pub async fn an_old_letter_that_is_replayed_is_accepted_once(mut rig: Rig) {
+    let source = Origin::Jetstream { time_us: 9 };
+    bury(&rig, profile(A, "Ada").served(1).id("api")).await;
+    bury(&rig, profile(A, "Ada").served(2).id("stream").from(source.clone())).await;
+    rig.clock.advance(Duration::from_secs(8 * 86_400));
+    rig.store.prune(at(1_000_001)).await.unwrap();
+    let moved = rig.store.replay(&some(&["api", "stream"]), 10, &mut Act::by("ops")).await.unwrap();
+    assert_eq!(moved.done, 2);
+    for _ in 0..2 {
+        for name in ["api", "stream"] {
+            let found = rig.store.find(&id(name)).await.unwrap();
+            assert!(matches!(found, Some(Whereabouts::Waiting { .. })), "{name}: {found:?}");
+        }
+        let again = [
+            profile(A, "Ada").served(1).id("api"),
+            profile(A, "Ada").served(2).id("stream").from(source.clone()),
+        ];
+        assert_eq!(rig.accept(again).await, [Receipt::Duplicate, Receipt::Duplicate]);
+        rig.reopen().await;
+    }
+    let other = profile(A, "Somebody else").served(1).id("api").build();
+    let other = Intake { events: vec![other], ..Intake::default() };
+    let refused = rig.store.append(other).await;
+    assert!(matches!(refused, Err(AppendError::Conflict { index: 0 })), "{refused:?}");
+    rig.work().await;
+    for name in ["api", "stream"] {
+        let found = rig.store.find(&id(name)).await.unwrap();
+        assert!(matches!(found, Some(Whereabouts::Done { .. })), "{name}: {found:?}");
+    }
+}
+
+/// Whoever can make a source say things that cannot be done does not fill the disk with them. What
+/// callers with a key sent is theirs, and kept.
+pub async fn a_thousand_letters_of_one_did_are_kept_of_what_sources_said(rig: Rig) {
+    let from = |n: usize, origin: Origin| identity(A, 5, None).id(&format!("i{n}")).from(origin);
+    let give_up = async |drafts: Vec<crate::events::Draft>| {
+        rig.accept(drafts).await;
+        while let Some(mut claim) = rig.store.claim(super::ALL).await.unwrap() {
+            let reason = || Verdict::Bury { reason: "nobody answers".into() };
+            let n = claim.events().len();
+            claim.settle((0..n).map(|i| settlement(i, reason())).collect()).await.unwrap();
+        }
+    };
+    let most = Rejected::MAX_PER_DID;
+    let stream = Origin::Jetstream { time_us: 1 };
+    take(&rig, vec![rejected("input", Some(A))]).await;
+    give_up((0..most + 2).map(|n| from(n, stream.clone())).collect()).await;
+    let of_a = page(&rig, DeadFilter { did: Some(did(A)), ..DeadFilter::default() }).await;
+    assert_eq!((of_a.count, of_a.uncounted), (most as u64, 3));
+    let last = format!("i{}", most + 1);
+    assert_eq!(dropped(&rig, &last).await, Some((at(1_000_000), Dropped::Counted)));
+    give_up(vec![from(9000, Origin::Api), identity(B, 5, None).id("b").from(stream)]).await;
+    let all = page(&rig, DeadFilter::default()).await;
+    assert_eq!((all.count, all.replayable, all.uncounted), (most as u64 + 2, most as u64 + 1, 3));
+    // As many as are discarded can come again.
+    rig.store.discard(&some(&["i0", "i1"]), 9, &mut Act::by("ops")).await.unwrap();
+    give_up((0..3).map(|n| from(10_000 + n, Origin::Jetstream { time_us: 2 })).collect()).await;
+    let all = page(&rig, DeadFilter::default()).await;
+    assert_eq!((all.count, all.uncounted), (most as u64 + 2 - 2 + 1, 3 + 2));
+}
+
+/// An account that is gone keeps no letters of what it said before, whenever that is given up.
+pub async fn what_is_given_up_after_the_end_of_its_account_is_not_kept(rig: Rig) {
+    rig.accept([deleted(A, 5)]).await;
+    rig.work().await;
+    for (name, draft, kept) in [
+        ("before", profile(A, "Ada").rev(5), false),
+        ("after", profile(A, "Ada").rev(6), true),
+        ("older identity", identity(A, 4, None), false),
+        ("newer identity", identity(A, 6, None), true),
+        ("somebody else", profile(B, "Bob").rev(5), true),
+    ] {
+        let name = name.replace(' ', "-");
+        rig.accept([draft.id(&name)]).await;
+        let mut claim = rig.claim().await;
+        payload::interpret(&claim.events()[0]).unwrap();
+        claim.settle(vec![settlement(0, Verdict::Bury { reason: "no".into() })]).await.unwrap();
+        let why = dropped(&rig, &name).await.map(|(_, why)| why);
+        assert_eq!(why, (!kept).then_some(Dropped::Purged), "{name}");
+        assert_eq!(rig.store.depths().all(), 0);
+    }
+    assert_eq!(rig.dead().await.len(), 3);
+}
+
+/// However they come and go, the page without a filter knows how many there are.
+pub async fn all_letters_are_counted(mut rig: Rig) {
+    bury(&rig, profile(A, "Ada").served(1).id("x")).await;
+    bury(&rig, profile(B, "Bob").served(1).id("y")).await;
+    take(&rig, vec![rejected("of-a", Some(A)), rejected("of-nobody", None)]).await;
+    let counted = async |rig: &Rig| {
+        let all = page(rig, DeadFilter::default()).await;
+        assert_eq!(all.count, all.letters.len() as u64);
+        assert_eq!(all.replayable, all.letters.iter().filter(|l| l.replayable).count() as u64);
+        (all.count, all.replayable)
+    };
+    assert_eq!(counted(&rig).await, (4, 2));
+    rig.store.replay(&some(&["y"]), 9, &mut Act::by("ops")).await.unwrap();
+    assert_eq!(counted(&rig).await, (3, 1));
+    rig.store.discard(&some(&["of-nobody", "x"]), 9, &mut Act::by("ops")).await.unwrap();
+    rig.reopen().await;
+    assert_eq!(counted(&rig).await, (1, 0));
+    rig.apply([deleted(A, 5)]).await;
+    assert_eq!(counted(&rig).await, (0, 0));
 }

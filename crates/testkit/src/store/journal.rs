@@ -1,11 +1,12 @@
 //! Accepting, claiming, and who gets what.
 
-use super::{ALL, Rig, applied, bytes, id, ids, one, ready};
+use super::{ALL, Rig, applied, bytes, id, ids, one, ready, settlement};
 use crate::events::{at, did, identity, invalidated, profile, relationship};
 use rhiz_domain::{
-    Event, EventId, Origin, Priority,
+    Effect, Event, EventId, Origin, Priority,
     store::{
-        AppendError, Claimed, Cursor, Intake, Place, Receipt, Rejected, StoreError, Whereabouts,
+        AppendError, Claimed, Cursor, Intake, MOST_CLAIMED, Place, Receipt, Rejected, StoreError,
+        Verdict, Whereabouts,
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -418,6 +419,49 @@ pub async fn old_identities_are_forgotten_and_young_ones_kept(rig: Rig) {
 fn uuid_like(n: u64) -> String {
     use rhiz_domain::clock::SeededEntropy;
     EventId::generate(at(n as i64), &SeededEntropy::new(n)).to_string()
+}
+
+/// Workers hold many claims at once, and one event may be large. Nobody waits for being so.
+pub async fn a_claim_holds_so_many_bytes_and_no_more(mut rig: Rig) {
+    let large = "x".repeat(1 << 20);
+    let mut left = 0;
+    for priority in Priority::ALL {
+        let names = (0..10).map(|n| format!("{}-{n}", priority.name()));
+        let draft = |name: String| profile(A, "Ada").set("bio", &*large).id(&name);
+        rig.accept(names.map(|name| draft(name).priority(priority))).await;
+        left += 10;
+    }
+    rig.accept([profile(A, "Ada").set("bio", "x".repeat(9 << 20)).id("huge")]).await;
+    left += 1;
+    // What is held does not count, whether it is in memory or not.
+    rig.reopen().await;
+    while left > 0 {
+        let mut claim = rig.claim().await;
+        let events = claim.events();
+        let held: usize = events.iter().map(|e| e.payload.get().len()).sum();
+        let of = |p: Priority| events.iter().filter(|e| e.priority == p).count();
+        let alone = Priority::ALL.iter().all(|p| of(*p) <= 1);
+        assert!(held <= MOST_CLAIMED || alone, "{held} bytes");
+        let waiting = rig.store.depths().claimable;
+        assert!(Priority::ALL.iter().all(|p| of(*p) > 0 || waiting[*p as usize] == 0));
+        let effect = || Verdict::Apply(Effect::Invalidate { did: did(A) });
+        let n = events.len();
+        claim.settle((0..n).map(|i| settlement(i, effect())).collect()).await.unwrap();
+        left -= n;
+    }
+    assert_eq!(rig.depths(), ready([0; 4], 0));
+}
+
+/// Many are read at once, and whoever wants them may be gone before they are.
+pub async fn a_claim_given_up_while_it_is_read_goes_back(mut rig: Rig) {
+    rig.accept((0..500).map(|n| invalidated(A).id(&format!("e{n}")))).await;
+    rig.reopen().await;
+    for _ in 0..20 {
+        // Asked once, and never again.
+        let _ = tokio::time::timeout(Duration::ZERO, rig.store.claim(ALL)).await;
+    }
+    let claim = rig.claim().await;
+    assert_eq!(ids(&*claim), (0..500).map(|n| format!("e{n}")).collect::<Vec<_>>());
 }
 
 /// And gives back what it could not do.

@@ -159,6 +159,9 @@ pub(super) async fn find(
         Some(Whereabouts::Done { accepted_at }) => json!({
             "event_id": id, "state": "done", "timestamp": accepted_at, "stages": [],
         }),
+        Some(Whereabouts::Dropped { accepted_at, why }) => json!({
+            "event_id": id, "state": why.as_str(), "timestamp": accepted_at, "stages": [],
+        }),
         Some(Whereabouts::Dead(letter)) => {
             let mut shown = super::dead_letters::shown(&letter);
             shown["state"] = "dead".into();

@@ -18,15 +18,15 @@
 
 use super::op::COUNTED;
 use crate::{
-    events::{Draft, What},
+    events::{Draft, What, at, rev},
     model::Model,
 };
 use jiff::Timestamp;
 use rhiz_domain::{
-    Did, Event, EventId, EventType, Origin, Pause, Paused, Priority, Stage,
+    Did, Event, EventId, EventType, Origin, Pause, Paused, Priority, Stage, Tid,
     store::{
-        self, Cursor, DeadLetter, Depths, LEASE_STALE, Moved, Quota, Receipt, Rejected, Settlement,
-        Verdict,
+        self, Cursor, DeadLetter, Depths, Dropped, LEASE_STALE, Moved, Quota, Receipt, Rejected,
+        Settlement, Verdict,
     },
 };
 use std::{
@@ -69,6 +69,8 @@ pub(super) struct Accepted {
     pub at: Timestamp,
     /// The number it has in the journal, or had; `None` for what never was an event.
     seq: Option<u64>,
+    /// Why it is nowhere, if it was not applied.
+    dropped: Option<Dropped>,
 }
 
 fn name(origin: &Origin, id: &EventId) -> Name {
@@ -218,7 +220,8 @@ impl Reference {
             if !matches!(event.origin, Origin::File { .. }) {
                 let name = name(&event.origin, &event.event_id);
                 let body = own[&name];
-                self.accepted.insert(name, Accepted { body, at: now, seq });
+                let dropped = None;
+                self.accepted.insert(name, Accepted { body, at: now, seq, dropped });
             }
         }
         for input in rejected {
@@ -230,10 +233,13 @@ impl Reference {
                     if self.accepted.contains_key(&name) {
                         continue;
                     }
-                    self.accepted.insert(name, Accepted { body: [0; 32], at: now, seq: None });
+                    let full = self.is_full(input.did.as_ref());
+                    let dropped = full.then_some(Dropped::Counted);
+                    let known = Accepted { body: [0; 32], at: now, seq: None, dropped };
+                    self.accepted.insert(name, known);
                 }
             }
-            if self.dead.iter().filter(|l| l.did == input.did).count() >= Rejected::MAX_PER_DID {
+            if self.is_full(input.did.as_ref()) {
                 let who = input.did.as_ref().map_or(String::new(), ToString::to_string);
                 *self.overflow.entry(who).or_default() += 1;
                 continue;
@@ -259,6 +265,36 @@ impl Reference {
             *stands = (*stands).max(*position);
         }
         Ok(receipts)
+    }
+
+    /// Whether no more is kept of somebody.
+    fn is_full(&self, did: Option<&Did>) -> bool {
+        let letters = self.dead.iter().filter(|letter| letter.did.as_ref() == did);
+        letters.count() >= Rejected::MAX_PER_DID
+    }
+
+    /// Whether an event says what an account said before its end, or at it.
+    fn is_gone(&self, draft: &Draft) -> bool {
+        let said = match &draft.what {
+            What::Record { .. } => rev(draft.rev),
+            What::Account { time, .. } | What::Identity { time, .. } => {
+                Tid::at(at(*time), u16::MAX)
+            }
+            What::Invalidated => return false,
+        };
+        let floor = self.floors.get(&draft.did);
+        floor.is_some_and(|floor| said <= Tid::at(at(*floor), u16::MAX))
+    }
+
+    /// Notes why the letter is nowhere; what was accepted under its name since is something else.
+    fn note(accepted: &mut HashMap<Name, Accepted>, letter: &Letter, why: Dropped) {
+        let name = (letter.origin == Origin::Api.name(), letter.event_id.clone());
+        if letter.origin != "file"
+            && let Some(known) = accepted.get_mut(&name)
+            && known.at <= letter.died_at
+        {
+            known.dropped = Some(why);
+        }
     }
 
     /// The numbers of what is ready, in the order in which it is handed out.
@@ -367,6 +403,17 @@ impl Reference {
         }
         let Some(Row { draft, event, .. }) = self.rows.remove(&seq) else { return };
         match &settlement.verdict {
+            Verdict::Bury { .. } if self.is_gone(&draft) => {
+                self.tally[2] += 1;
+                self.forget(seq, &event, Dropped::Purged);
+            }
+            Verdict::Bury { .. }
+                if event.origin != Origin::Api && self.is_full(Some(&event.did)) =>
+            {
+                self.tally[2] += 1;
+                self.forget(seq, &event, Dropped::Counted);
+                *self.overflow.entry(event.did.to_string()).or_default() += 1;
+            }
             Verdict::Bury { reason } => {
                 self.tally[2] += 1;
                 self.dead.push(Letter {
@@ -388,6 +435,14 @@ impl Reference {
         }
     }
 
+    /// An event goes nowhere.
+    fn forget(&mut self, seq: u64, event: &Event, why: Dropped) {
+        let known = self.accepted.get_mut(&name(&event.origin, &event.event_id));
+        if let Some(known) = known.filter(|known| known.seq == Some(seq)) {
+            known.dropped = Some(why);
+        }
+    }
+
     fn merge(&mut self, draft: &Draft) {
         self.tally[1] += 1;
         self.index.add(draft);
@@ -400,7 +455,14 @@ impl Reference {
             && self.floors.get(&draft.did).is_none_or(|floor| floor < time)
         {
             self.floors.insert(draft.did.clone(), *time);
-            self.dead.retain(|letter| letter.did.as_ref() != Some(&draft.did));
+            let accepted = &mut self.accepted;
+            self.dead.retain(|letter| {
+                let stays = letter.did.as_ref() != Some(&draft.did);
+                if !stays {
+                    Self::note(accepted, letter, Dropped::Purged);
+                }
+                stays
+            });
             self.overflow.remove(draft.did.as_str());
         }
     }
@@ -465,6 +527,7 @@ impl Reference {
     ) -> Moved {
         let mut moved = Moved::default();
         let mut replayed = Vec::new();
+        let accepted = &mut self.accepted;
         self.dead.retain(|letter| {
             if !matches(letter) {
                 return true;
@@ -483,14 +546,21 @@ impl Reference {
                 let replayed_at = Some(now);
                 let event = Event { retry_count: 0, stages, replayed_at, ..event.clone() };
                 replayed.push((draft.clone(), event));
+            } else {
+                Self::note(accepted, letter, Dropped::Discarded);
             }
             false
         });
         for (draft, event) in replayed {
             let name = name(&event.origin, &event.event_id);
-            let seq = self.push(draft, event);
-            if let Some(known) = self.accepted.get_mut(&name) {
-                known.seq = Some(seq);
+            let file = matches!(event.origin, Origin::File { .. });
+            let body = if name.0 { event.fingerprint() } else { [0; 32] };
+            let seq = Some(self.push(draft, event));
+            if !file {
+                // Remembered anew if it was forgotten.
+                let anew = Accepted { body, at: now, seq, dropped: None };
+                let known = self.accepted.entry(name).or_insert(anew);
+                (known.seq, known.dropped) = (seq, None);
             }
         }
         moved
@@ -566,10 +636,10 @@ impl Reference {
         .collect()
     }
 
-    /// When events of this id were accepted.
-    pub(super) fn accepted_at(&self, id: &EventId) -> Vec<Timestamp> {
+    /// When events of this id were accepted, and why they are nowhere.
+    pub(super) fn accepted_at(&self, id: &EventId) -> Vec<(Timestamp, Option<Dropped>)> {
         let known = [true, false].map(|caller| self.accepted.get(&(caller, id.clone())));
-        known.into_iter().flatten().map(|known| known.at).collect()
+        known.into_iter().flatten().map(|known| (known.at, known.dropped)).collect()
     }
 
     /// How far a source was read.

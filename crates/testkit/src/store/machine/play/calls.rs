@@ -12,7 +12,7 @@ use crate::{
 };
 use jiff::SignedDuration;
 use rhiz_domain::{
-    Clock, Event, EventId, EventType, Origin, Pause, Stage, StageName,
+    Clock, Event, EventId, EventType, Origin, Pause, Stage, StageName, payload,
     store::{
         AppendError, Cursor, DeadFilter, DeadSelection, Intake, Quota, Receipt, Rejected,
         Settlement, StoreError, Verdict,
@@ -143,7 +143,11 @@ impl Play {
             Fate::Apply => verdict(event),
             Fate::Failed(seconds) => Verdict::Later { due: due(seconds), failed: Some(reason()) },
             Fate::Snooze(seconds) => Verdict::Later { due: due(seconds), failed: None },
-            Fate::Bury => Verdict::Bury { reason: reason() },
+            Fate::Bury => {
+                // Read, as what is given up has been.
+                let _ = payload::interpret(event);
+                Verdict::Bury { reason: reason() }
+            }
         };
         let mut settlement = settlement(index, verdict);
         if staged {

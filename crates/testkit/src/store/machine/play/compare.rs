@@ -70,7 +70,10 @@ impl Play {
             }),
             Some(Whereabouts::Dead(found)) => !known && letter.is_some_and(|l| l.is(found)),
             Some(Whereabouts::Done { accepted_at }) => {
-                !known && letter.is_none() && accepted.contains(accepted_at)
+                !known && letter.is_none() && accepted.contains(&(*accepted_at, None))
+            }
+            Some(Whereabouts::Dropped { accepted_at, why }) => {
+                !known && letter.is_none() && accepted.contains(&(*accepted_at, Some(*why)))
             }
             None => !known && letter.is_none() && accepted.is_empty(),
         };
