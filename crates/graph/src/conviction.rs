@@ -2,6 +2,7 @@
 
 use crate::derived::Derived;
 use crate::facts::{Attestation, Facts};
+use crate::first::First;
 use crate::formula::{self, RECENT_DAYS, Sum};
 use crate::graph::Graph;
 use rhiz_domain::fact::{
@@ -125,6 +126,10 @@ pub struct ConvictionExplained {
     pub backing: Option<f64>,
     /// What counts, the heaviest first (then by URI).
     pub attestations: Vec<AttestationView>,
+    /// What counts and is not among them …
+    pub others: u32,
+    /// … and Σw over it.
+    pub sum_of_others: f64,
 }
 
 pub(crate) fn conviction_of(facts: &Facts, derived: &Derived, slot: u32) -> Conviction {
@@ -242,15 +247,13 @@ impl Graph {
         let (facts, derived) = (&state.facts, &state.derived);
         let Some(target) = facts.find_target(key) else { return Vec::new() };
         let record = facts.find_record(key);
-        let counting: Vec<u32> =
-            record.map_or_else(Vec::new, |r| facts.voices(r).map(|(slot, _)| slot).collect());
         let mut all: Vec<AttestationView> = facts
-            .target(target)
-            .voices
-            .iter()
-            .map(|&slot| (slot, facts.attestation(slot)))
-            .filter(|(_, a)| facts.active(a.attester))
-            .map(|(slot, a)| view(facts, derived, slot, a, record, counting.contains(&slot)))
+            .said_of(target)
+            .filter(|(_, a, _)| facts.active(a.attester))
+            .map(|(slot, a, newest)| {
+                let heard = |r| facts.has_a_voice(a.attester, facts.record(r));
+                view(facts, derived, slot, a, record, newest && record.is_some_and(heard))
+            })
             .collect();
         all.sort_by(|a, b| {
             let newest = |v: &AttestationView| Reverse((v.fact.effective, v.fact.rev));
@@ -263,36 +266,58 @@ impl Graph {
         all
     }
 
-    /// A conviction and what it is added up from. `None` when the relationship is not known.
+    /// A conviction and what it is added up from, with at most `limit` of the attestations that
+    /// count. `None` when the relationship is not known.
     #[must_use]
-    pub fn explain_conviction(&self, key: RecordKey) -> Option<ConvictionExplained> {
+    pub fn explain_conviction(&self, key: RecordKey, limit: usize) -> Option<ConvictionExplained> {
         let state = self.state.read();
         let (facts, derived) = (&state.facts, &state.derived);
         let record = live(facts, key)?;
-        let mut attestations: Vec<AttestationView> = facts
-            .voices(record)
-            .map(|(slot, a)| view(facts, derived, slot, a, Some(record), true))
-            .collect();
-        attestations.sort_by(|a, b| {
-            let (x, y) = (a.fact.key, b.fact.key);
-            b.weight
-                .abs()
-                .total_cmp(&a.weight.abs())
+        let (mut sum, mut absolute) = (Sum::default(), Sum::default());
+        let mut heaviest = First::new(limit);
+        let mut order = |a: &(f64, u32), b: &(f64, u32)| {
+            let (x, y) = (facts.attestation(a.1).key(), facts.attestation(b.1).key());
+            b.0.abs()
+                .total_cmp(&a.0.abs())
                 .then_with(|| facts.compare_authorities(x.owner.0, y.owner.0))
                 .then(x.rkey.cmp(&y.rkey))
-        });
-        let (mut sum, mut absolute) = (Sum::default(), Sum::default());
-        for a in &attestations {
-            sum += Sum::of(a.weight);
-            absolute += Sum::of(a.weight.abs());
+        };
+        for (slot, a) in facts.voices(record) {
+            let w = derived.weight(a);
+            sum += Sum::of(w);
+            absolute += Sum::of(w.abs());
+            heaviest.offer((w, slot), &mut order);
         }
+        let conviction = conviction_of(facts, derived, record);
+        let mut others = sum;
+        let listed = heaviest.sorted(&mut order).into_iter().map(|(w, slot)| {
+            others -= Sum::of(w);
+            view(facts, derived, slot, facts.attestation(slot), Some(record), true)
+        });
+        let attestations: Vec<AttestationView> = listed.collect();
         Some(ConvictionExplained {
-            conviction: conviction_of(facts, derived, record),
+            conviction,
             sum: sum.value(),
             sum_of_absolutes: absolute.value(),
             backing: derived.backing_of(record).map(|b| b.score),
+            others: conviction.attestation_count - attestations.len() as u32,
+            sum_of_others: others.value(),
             attestations,
         })
+    }
+
+    /// Strength (0–100) and t of a live relationship, if it may be a hop: it counts, and nobody in
+    /// it is anonymous. Whether a path that was found before still holds is told by this, however
+    /// many attest.
+    #[must_use]
+    pub fn hop(&self, key: RecordKey) -> Option<(u8, f64)> {
+        let state = self.state.read();
+        let facts = &state.facts;
+        let slot = live(facts, key)?;
+        let r = facts.record(slot);
+        let open = facts.pairs[r.pair as usize].consent != Consent::Anonymous;
+        let may = open && facts.counted(slot);
+        may.then(|| (r.strength, state.derived.trust[slot as usize].value()))
     }
 
     /// The participants of a live relationship, its owner first.

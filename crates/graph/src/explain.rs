@@ -40,7 +40,8 @@ pub struct Mover {
     pub mutual: bool,
     /// Something received is verified.
     pub verified: bool,
-    /// q, t and N₂ of the counterpart: their part in the network.
+    /// q, t and N₂ of the counterpart: their part in the network. `None` where they are not named
+    /// too: another explanation may name who has the same N₂.
     pub network: Option<[f64; 3]>,
 }
 
@@ -145,7 +146,7 @@ impl Graph {
                     stated: p.standing.stated,
                     mutual: p.standing.mutual,
                     verified: p.trust.verified_records > 0,
-                    network,
+                    network: network.filter(|_| !hidden),
                 };
                 (p.key, mover)
             })

@@ -33,6 +33,8 @@ pub struct Graph {
     pub(crate) web: ArcSwap<Web>,
     pub(crate) pool: Pool,
     pub(crate) average: Mutex<Option<crate::stats::Average>>,
+    /// One at a time learns anew.
+    pub(crate) relearning: Mutex<()>,
 }
 
 /// What changes may have altered. Nothing else is another answer than before, the network part of
@@ -94,6 +96,7 @@ impl Graph {
             web: ArcSwap::new(web),
             pool: Pool::default(),
             average: Mutex::new(None),
+            relearning: Mutex::new(()),
         }
     }
 

@@ -7,6 +7,7 @@ mod conviction;
 mod derived;
 mod explain;
 mod facts;
+mod first;
 pub mod formula;
 mod graph;
 mod learned;
@@ -27,8 +28,8 @@ pub use conviction::{
 };
 pub use explain::{Addend, Mover, TrustExplained};
 pub use graph::{Affected, Graph};
-pub use neighbours::{Neighbour, NeighbourQuery};
-pub use outlook::{AtRisk, Introduction};
+pub use neighbours::{Neighbour, NeighbourQuery, Neighbours};
+pub use outlook::{AtRisk, Introduction, RiskPlace, RiskQuery, Risks};
 pub use predict::Prediction;
 pub use ranking::Ranking;
 pub use search::{Algorithm, Hop, Path, PathError, PathQuery, Relax};

@@ -3,14 +3,21 @@
 //!
 //! This is the one place where the order of arrival may decide something, between two calls of
 //! [`Graph::relearn`], which learns everything in the order of (effective date, URI): the
-//! reference. What is deleted, refused or hidden stays learned until then.
+//! reference.
+//!
+//! The law of what is told: predictions are made from lessons and nothing else, and a record is a
+//! lesson while it counts and its pair is not anonymous. A prediction is about two people by name,
+//! and who stated one thing only would be seen through their bias: so what is anonymous is not
+//! even learned. What ceases to be a lesson (deleted, refused, hidden, its account gone) cannot be
+//! taken out of what was learned after it: [`Graph::outdated`] says so, and learning anew, at once,
+//! leaves what there would be had it never been stated.
 
 use crate::facts::{Facts, NONE};
 use crate::graph::Graph;
 use crate::learned::{Learned, Lesson, Stated};
 use crate::state::State;
-use rhiz_domain::fact::{EntityId, Visibility};
-use std::collections::HashMap;
+use rhiz_domain::fact::{Consent, EntityId, RecordKey};
+use std::collections::{HashMap, HashSet};
 
 const DAY: f64 = 86_400e6;
 
@@ -26,6 +33,10 @@ pub(crate) struct Taught {
     version: u64,
     /// How many changes the graph had seen then.
     changes: u64,
+    /// How often lessons were withdrawn …
+    withdrawals: u64,
+    /// … and how often before the last relearning began.
+    unlearned: u64,
 }
 
 impl Taught {
@@ -44,26 +55,73 @@ fn day_of(micros: i64) -> f64 {
     micros as f64 / DAY
 }
 
+/// Whether predictions may know of a record.
+pub(crate) fn is_lesson(facts: &Facts, slot: u32) -> bool {
+    let r = facts.record(slot);
+    r.pair != NONE
+        && facts.counted(slot)
+        && facts.pairs[r.pair as usize].consent != Consent::Anonymous
+}
+
 fn lesson(facts: &Facts, slot: u32) -> Option<Lesson> {
     let r = facts.record(slot);
-    (facts.counted(slot) && r.visibility != Visibility::Private).then(|| Lesson {
+    is_lesson(facts, slot).then(|| Lesson {
         key: r.key(),
         subject: r.subject,
         stated: stated(facts, slot),
     })
 }
 
-/// The newest counted record of one about another, in their own repo.
+/// The newest lesson of one about another, in their own repo.
 fn newest(facts: &Facts, owner: u32, subject: u32) -> Option<u32> {
     let pair = facts.find_pair(owner, subject)?;
-    let own = facts.counted_of(pair).filter(|&slot| facts.record(slot).owner == owner);
+    let all = facts.records_of(pair).filter(|&slot| is_lesson(facts, slot));
+    let own = all.filter(|&slot| facts.record(slot).owner == owner);
     own.max_by(|&a, &b| {
         facts.created(a).cmp(&facts.created(b)).then_with(|| facts.compare_uris(a, b))
     })
 }
 
+/// The lessons of some pairs before a change of theirs.
+#[derive(Debug)]
+pub(crate) struct Before(Vec<(u32, RecordKey)>);
+
+impl Before {
+    pub(crate) fn of(facts: &Facts, pairs: &[u32]) -> Self {
+        let mut all = Vec::new();
+        for &pair in pairs {
+            let lessons = facts.records_of(pair).filter(|&slot| is_lesson(facts, slot));
+            all.extend(lessons.map(|slot| (pair, facts.record(slot).key())));
+        }
+        all.sort_unstable();
+        Self(all)
+    }
+
+    /// The lessons of the pairs after it that are new; and whether one is gone.
+    pub(crate) fn compare(&self, facts: &Facts, pairs: &[u32]) -> (Vec<u32>, bool) {
+        let (mut new, mut still) = (Vec::new(), 0);
+        for &pair in pairs {
+            for slot in facts.records_of(pair).filter(|&slot| is_lesson(facts, slot)) {
+                match self.0.binary_search(&(pair, facts.record(slot).key())) {
+                    Ok(_) => still += 1,
+                    Err(_) => new.push(slot),
+                }
+            }
+        }
+        (new, still < self.0.len())
+    }
+}
+
 impl State {
-    /// Learns a record that was just written.
+    /// Takes note of what a change made of the lessons: those that are new are learned.
+    pub(crate) fn reconsider(&mut self, (new, gone): (Vec<u32>, bool)) {
+        self.taught.withdrawals += u64::from(gone);
+        for slot in new {
+            self.learn(slot);
+        }
+    }
+
+    /// Learns a record that was just written, or that has come to be a lesson.
     pub(crate) fn learn(&mut self, slot: u32) {
         let Some(lesson) = lesson(&self.facts, slot) else { return };
         self.learn_on_top(&lesson);
@@ -87,8 +145,8 @@ impl State {
 pub(crate) fn learned_from(facts: &Facts) -> Learned {
     let mut slots: Vec<u32> = facts
         .records(0..facts.record_slots())
-        .filter(|(slot, r)| r.pair != NONE && facts.counted(*slot))
         .map(|(slot, _)| slot)
+        .filter(|&slot| is_lesson(facts, slot))
         .collect();
     slots.sort_unstable_by(|&a, &b| {
         let at = |slot| day_of(facts.created(slot));
@@ -168,9 +226,7 @@ impl Graph {
         let answer = state.answer(to.0, from.0);
         let addends = learned.addends(from.0, to.0, micros as f64 / DAY, answer);
         let (estimate, reach) = (addends.estimate(), learned.reach());
-        let stated = newest(facts, from.0, to.0).map(|slot| facts.record(slot)).filter(|r| {
-            facts.pairs[r.pair as usize].consent != rhiz_domain::fact::Consent::Anonymous
-        });
+        let stated = newest(facts, from.0, to.0).map(|slot| facts.record(slot));
         Prediction {
             estimate,
             low: (estimate - reach).max(0.0),
@@ -190,35 +246,35 @@ impl Graph {
         self.state.read().taught.version
     }
 
-    /// Learns everything anew, in the order of (effective date, URI). To be called
-    /// once a day, off the path of requests; changes go on meanwhile, and are learned on top.
-    /// Where nothing has changed since, what is known is what would be learned.
+    /// Something that was learned is withdrawn: [`Graph::relearn`] has to be called within a
+    /// second.
+    #[must_use]
+    pub fn outdated(&self) -> bool {
+        let taught = &self.state.read().taught;
+        taught.withdrawals != taught.unlearned
+    }
+
+    /// Learns everything anew, in the order of (effective date, URI). To be called once a day, and
+    /// when the graph is [outdated](Graph::outdated); off the path of requests. Changes go on
+    /// meanwhile, and are learned on top. Where nothing has changed since, what is known is what
+    /// would be learned.
     pub fn relearn(&self) {
-        // Of what comes while it learns, some is learned twice: so it is named by the version it
-        // began with.
-        let taught = self.version();
-        let changes = {
+        let _one = self.relearning.lock();
+        // Named by the version it began with: of what comes while it learns, the order of arrival
+        // decides.
+        let begun = {
+            let _between_changes = self.writer.lock();
+            let version = self.version();
             let mut state = self.state.write();
             if state.changes == state.taught.changes {
                 return;
             }
             state.taught.since = Some(Vec::new());
-            state.changes
+            let withdrawals = state.taught.withdrawals;
+            let (changes, unlearned) = (state.changes, withdrawals);
+            Taught { since: None, version, changes, withdrawals, unlearned }
         };
-        let mut lessons = self.read_long(
-            |_| Vec::new(),
-            |state, all: &mut Vec<(Lesson, Spoken)>, n| {
-                let facts = &state.facts;
-                let from = n * 1024;
-                let to = (from + 1024).min(facts.record_slots());
-                (from < to).then(|| {
-                    let live = (from..to).map(|slot| slot as u32);
-                    let live = live.filter(|&s| facts.record(s).pair != NONE);
-                    all.extend(live.filter_map(|s| Some((lesson(facts, s)?, spoken(facts, s)))));
-                    to - from
-                })
-            },
-        );
+        let mut lessons = self.lessons();
         let order = |(a, _): &(Lesson, Spoken), (b, _): &(Lesson, Spoken)| {
             a.stated.at.total_cmp(&b.stated.at).then_with(|| {
                 let (x, y) = (a.key, b.key);
@@ -236,13 +292,59 @@ impl Graph {
         lessons.sort_by(order);
         let mut learned = Learned::about(&self.state.read().facts);
         learn_all(&mut learned, lessons.into_iter());
-        let mut state = self.state.write();
-        let since = state.taught.since.take().unwrap_or_default();
-        state.taught = Taught { since: None, version: taught, changes };
-        state.learned = learned;
-        for lesson in since {
-            state.learn_on_top(&lesson);
+        loop {
+            let mut state = self.state.write();
+            let since = state.taught.since.take().unwrap_or_default();
+            if since.len() > BLOCK {
+                // Too many to keep others waiting.
+                state.taught.since = Some(Vec::new());
+                drop(state);
+                for lessons in since.chunks(BLOCK) {
+                    let state = self.state.read();
+                    for lesson in lessons {
+                        learned.learn(lesson, state.answer(lesson.subject, lesson.key.owner.0));
+                    }
+                }
+                continue;
+            }
+            state.taught = Taught { withdrawals: state.taught.withdrawals, ..begun };
+            let old = std::mem::replace(&mut state.learned, learned);
+            for lesson in since {
+                state.learn_on_top(&lesson);
+            }
+            drop(state);
+            drop(old);
+            return;
         }
+    }
+
+    /// Every lesson, once.
+    fn lessons(&self) -> Vec<(Lesson, Spoken)> {
+        let mut all = self.read_long(
+            |_| Vec::new(),
+            |state, all: &mut Vec<(Lesson, Spoken)>, n| {
+                let facts = &state.facts;
+                let from = n * 1024;
+                let to = (from + 1024).min(facts.record_slots());
+                (from < to).then(|| {
+                    let slots = (from..to).map(|slot| slot as u32);
+                    all.extend(slots.filter_map(|s| Some((lesson(facts, s)?, spoken(facts, s)))));
+                    to - from
+                })
+            },
+        );
+        // What was written meanwhile may be among them or not, as it is or as it was.
+        let mut state = self.state.write();
+        let since = state.taught.since.replace(Vec::new()).unwrap_or_default();
+        if !since.is_empty() {
+            let written: HashSet<RecordKey> = since.iter().map(|lesson| lesson.key).collect();
+            all.retain(|(lesson, _)| !written.contains(&lesson.key));
+            let now = written.into_iter().filter_map(|key| state.facts.find_record(key));
+            all.extend(
+                now.filter_map(|s| Some((lesson(&state.facts, s)?, spoken(&state.facts, s)))),
+            );
+        }
+        all
     }
 }
 

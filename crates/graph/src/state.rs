@@ -132,7 +132,13 @@ impl State {
                 if old.is_some_and(|slot| self.facts.relationship(slot) == *fact) {
                     return;
                 }
-                if let Some(slot) = self.record(old, Some(fact), dirty) {
+                // What comes to be a lesson is learned on the way; what is one is said again.
+                let again = old.is_some_and(|slot| {
+                    let same = self.facts.record(slot).subject == fact.subject.0;
+                    same && predict::is_lesson(&self.facts, slot)
+                });
+                let placed = self.record(old, Some(fact), dirty);
+                if let Some(slot) = placed.filter(|_| again) {
                     self.learn(slot);
                 }
             }
@@ -309,6 +315,7 @@ impl State {
         dirty: &mut Dirty,
         change: impl FnOnce(&mut Facts) -> Option<u32>,
     ) {
+        let lessons = predict::Before::of(&self.facts, &pairs);
         let Self { facts, derived, .. } = self;
         let mut before: Vec<(u32, f64)> = Vec::with_capacity(2 * pairs.len() + 2);
         let mut mutual: Vec<bool> = Vec::with_capacity(pairs.len() + 1);
@@ -395,9 +402,11 @@ impl State {
             let p = &facts.pairs[pair as usize];
             dirty.pairs.push((p.lo, p.hi));
         }
+        let lessons = lessons.compare(facts, &pairs);
         for &pair in &pairs {
             facts.drop_empty_pair(pair);
         }
+        self.reconsider(lessons);
     }
 
     fn recount_entities(&mut self, ids: &[u32], dirty: &mut Dirty) {

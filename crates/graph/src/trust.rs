@@ -280,10 +280,4 @@ impl Graph {
         };
         self.read_long(start, step).metrics
     }
-
-    /// The health of an entity's trust; `None` when it does not exist for the public.
-    #[must_use]
-    pub fn trust_health(&self, id: EntityId) -> Option<TrustHealth> {
-        self.trust_metrics(id).map(|metrics| metrics.health())
-    }
 }

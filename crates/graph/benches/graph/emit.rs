@@ -26,7 +26,7 @@ pub(crate) fn emit(dir: &Path, name: &str, graph: &Graph, network: &Network) -> 
     let all = NeighbourQuery { min_strength: 0.0, kinds: None, limit: usize::MAX, after: None };
     let (mut a, mut b, mut costs) = (Vec::new(), Vec::new(), Vec::new());
     for from in 1..=network.people {
-        for neighbour in graph.neighbours(EntityId(from), &all).unwrap_or_default() {
+        for neighbour in graph.neighbours(EntityId(from), &all).unwrap_or_default().list {
             if neighbour.id.0 > from {
                 a.push(from);
                 b.push(neighbour.id.0);

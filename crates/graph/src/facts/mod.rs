@@ -16,7 +16,7 @@ mod voices;
 pub(crate) use chunks::Chunks;
 pub(crate) use kinds::{KNOWN, Kinds};
 pub(crate) use pair::{Pair, Statement, choose};
-pub(crate) use people::Person;
+pub(crate) use people::{Person, authority};
 
 use index::{Seed, Slots};
 use rhiz_domain::fact::{

@@ -128,9 +128,11 @@ impl Facts {
     /// As the URIs of two repos compare: by what stands between `at://` and the next `/`. (Three
     /// characters that a DID may hold sort before `/`, so this is not quite the order of DIDs.)
     pub(crate) fn compare_authorities(&self, a: u32, b: u32) -> Ordering {
-        fn authority(did: Option<&Did>) -> impl Iterator<Item = u8> {
-            did.map_or("", Did::as_str).bytes().chain([b'/'])
-        }
         authority(self.did(a)).cmp(authority(self.did(b))).then(a.cmp(&b))
     }
+}
+
+/// What stands between `at://` and the key in the URI of somebody's record, as it is compared.
+pub(crate) fn authority(did: Option<&Did>) -> impl Iterator<Item = u8> {
+    did.map_or("", Did::as_str).bytes().chain([b'/'])
 }

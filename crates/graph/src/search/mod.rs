@@ -156,6 +156,15 @@ impl Graph {
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Vec<Path>, PathError> {
         check(query)?;
+        self.paths(query, go_on)
+    }
+
+    /// As [`Self::find_paths`], of a question that was checked but may ask for more paths.
+    pub(crate) fn paths(
+        &self,
+        query: &PathQuery,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Vec<Path>, PathError> {
         {
             let state = self.state.read();
             for id in [query.from, query.to] {
@@ -266,7 +275,7 @@ fn trust_of_cost(cost: u32) -> Trust {
     Trust::new((-f64::from(cost) / f64::from(1 << 20)).exp())
 }
 
-fn check(query: &PathQuery) -> Result<(), PathError> {
+pub(crate) fn check(query: &PathQuery) -> Result<(), PathError> {
     let out = |field, allowed| Err(PathError::OutOfRange { field, allowed });
     if query.from == query.to {
         return Err(PathError::SameEnds);

@@ -31,7 +31,7 @@ fn told(graph: &Graph, people: u32, records: &[RecordKey]) -> Told {
         let scores =
             graph.trust_metrics(id).map(|m| TrustMetrics { network: 0.0, trust_score: 0.0, ..m });
         let neighbours = [&every, &professional].into_iter().flat_map(|query| {
-            graph.neighbours(id, query).unwrap_or_default().into_iter().map(|n| {
+            graph.neighbours(id, query).unwrap_or_default().list.into_iter().map(|n| {
                 let of = (n.id, n.key, n.strength, n.trust.to_bits(), n.mutual);
                 format!("{of:?} {} {}", n.did, n.kind)
             })

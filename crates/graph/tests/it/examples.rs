@@ -26,7 +26,7 @@ fn strongest(graph: &Graph, from: u32, to: u32) -> Option<Path> {
 
 fn neighbours(graph: &Graph, of: u32) -> Vec<u32> {
     let query = NeighbourQuery { min_strength: 0.0, kinds: None, limit: usize::MAX, after: None };
-    graph.neighbours(EntityId(of), &query).unwrap().iter().map(|n| n.id.0).collect()
+    graph.neighbours(EntityId(of), &query).unwrap().list.iter().map(|n| n.id.0).collect()
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn conviction_of_one_five_and_a_quarrel() {
 
     let quarrel = with(vec![attests(3, 1, target, Verify), attests(4, 1, target, Dispute)]);
     assert_eq!(quarrel.conviction(target).unwrap().score, 43);
-    let explained = quarrel.explain_conviction(target).unwrap();
+    let explained = quarrel.explain_conviction(target, 10).unwrap();
     near(explained.sum, 1.125 - 1.6875);
     near(explained.sum_of_absolutes, 1.125 + 1.6875);
     assert_eq!(explained.attestations[0].fact.kind, Dispute, "the heaviest first");
@@ -173,7 +173,7 @@ fn the_metrics_of_a_small_circle() {
     assert!((m.network - n3).abs() < 1e-11, "trusts have 12 decimals");
     assert!((m.trust_score - (0.7 * direct + 0.3 * n3)).abs() < 1e-11);
     assert_eq!((m.relationship_count, m.network_size, m.recent_interactions), (3, 2, 2));
-    let health = graph.trust_health(EntityId(1)).unwrap();
+    let health = m.health();
     assert_eq!(health.level, TrustLevel::Low);
     assert_eq!(
         health.recommendations,

@@ -154,7 +154,7 @@ fn check_neighbours(graph: &Graph, naive: &Naive<'_>, dice: &mut Dice) {
         limit: usize::MAX,
         after: None,
     };
-    let whole = graph.neighbours(q.from, &query);
+    let whole = graph.neighbours(q.from, &query).map(|page| page.list);
     assert_eq!(whole.is_some(), naive.exists(q.from));
     let Some(whole) = whole else { return };
     let ids = naive.0.entities.iter().filter(|e| e.id != q.from);
@@ -173,9 +173,13 @@ fn check_neighbours(graph: &Graph, naive: &Naive<'_>, dice: &mut Dice) {
     let mut paged = Vec::new();
     loop {
         let page = graph.neighbours(q.from, &query).unwrap();
-        let Some(last) = page.last() else { break };
-        query.after = Some((last.trust, last.did.clone()));
-        paged.extend(page);
+        let last = page.list.last().map(|n| (n.trust, n.did.clone()));
+        paged.extend(page.list);
+        assert!(page.next.is_none() || page.next == last);
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
     }
     assert_eq!(paged, whole);
 }

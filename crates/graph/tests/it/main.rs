@@ -5,10 +5,13 @@ mod affected;
 mod applying;
 mod examples;
 mod exhaustive;
+mod forgetting;
+mod hub;
 mod loading;
 mod naive;
 #[path = "../../benches/graph/networks.rs"]
 mod networks;
+mod outlook;
 mod predicting;
 mod real;
 mod sybil;
