@@ -5,7 +5,7 @@ use crate::facts::{Facts, NONE};
 use crate::first::First;
 use crate::formula::Trust;
 use crate::graph::Graph;
-use crate::search::{Filter, strength_from};
+use crate::search::{Filter, strength_from, trust_of_cost};
 use rhiz_domain::Did;
 use rhiz_domain::fact::{EntityId, RecordKey};
 use std::cmp::{Ordering, Reverse};
@@ -106,18 +106,21 @@ impl Graph {
             let mut first = First::new(wanted - page.len());
             for chunk in group.chunks(CHUNK) {
                 let found = chunk.iter().filter_map(|&(cost, neighbour)| {
-                    Some((neighbour, filter.resolve(&web, id.0, neighbour, cost)?))
+                    Some((cost, neighbour, filter.resolve(&web, id.0, neighbour, cost)?))
                 });
-                let found: Vec<(u32, (u8, u32))> = found.collect();
+                let found: Vec<(u32, u32, (u8, u32))> = found.collect();
                 let state = self.state.read();
                 let facts = &state.facts;
-                for (id, (strength, slot)) in found {
+                for (cost, id, (strength, slot)) in found {
                     // A record that went since the web was taken has no pair.
                     let Some(did) = facts.did(id).filter(|_| facts.record(slot).pair != NONE)
                     else {
                         continue;
                     };
-                    let trust = state.derived.trust[slot as usize];
+                    let now = state.derived.trust[slot as usize];
+                    // A change since the web was taken: it stands where the web has it, or the
+                    // next page would begin elsewhere.
+                    let trust = if now.cost() == Some(cost) { now } else { trust_of_cost(cost) };
                     if after.is_none_or(|after| (Reverse(trust), did) > after) {
                         let candidate = Candidate { trust, id, strength, slot };
                         first.offer(candidate, &mut |a, b| a.order(b, facts));

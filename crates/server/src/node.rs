@@ -172,6 +172,8 @@ impl Node {
         let (graph, cache, clock) =
             (Arc::clone(&self.graph), self.cache.clone(), Arc::clone(&self.clock));
         tokio::spawn(async move { turn_days(&graph, &cache, &*clock).await });
+        let (graph, clock) = (Arc::clone(&self.graph), Arc::clone(&self.clock));
+        tokio::spawn(async move { forget_withdrawn(&graph, &*clock).await });
         if let Some(retention) = self.config.pipeline.dead_letter_retention {
             let node = self.clone();
             tokio::spawn(async move { discard_old(&node, retention).await });
@@ -240,6 +242,28 @@ async fn discard_old(node: &Node, retention: Duration) {
             Err(error) => tracing::warn!(%error, "cannot discard old dead letters"),
         }
         tokio::time::sleep(RETENTION_CHECK).await;
+    }
+}
+
+/// How soon predictions begin to forget what was withdrawn: with what it takes to learn anew, this
+/// has to be within a second.
+const WITHDRAWAL_CHECK: Duration = Duration::from_millis(100);
+
+/// Learns predictions anew when something they were learned from is deleted, refused or hidden.
+/// At most half of the time of one thread goes into it, however often that happens.
+async fn forget_withdrawn(graph: &Arc<Graph>, clock: &dyn Clock) {
+    loop {
+        tokio::time::sleep(WITHDRAWAL_CHECK).await;
+        if !graph.outdated() {
+            continue;
+        }
+        let started = clock.elapsed();
+        let graph = Arc::clone(graph);
+        if tokio::task::spawn_blocking(move || graph.relearn()).await.is_err() {
+            tracing::error!("predictions could not be learned anew");
+        }
+        let took = clock.elapsed().saturating_sub(started);
+        tokio::time::sleep(took.saturating_sub(WITHDRAWAL_CHECK)).await;
     }
 }
 

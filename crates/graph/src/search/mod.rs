@@ -271,7 +271,8 @@ impl Graph {
     }
 }
 
-fn trust_of_cost(cost: u32) -> Trust {
+/// A trust of this cost: to six digits what it was.
+pub(crate) fn trust_of_cost(cost: u32) -> Trust {
     Trust::new((-f64::from(cost) / f64::from(1 << 20)).exp())
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Answers, NoAnswer, kept};
 use rhiz_cache::{Computed, key::part};
-use rhiz_domain::{EntityId, fact::Visibility};
-use rhiz_graph::{Conviction, Trend};
+use rhiz_domain::{Collection, EntityId, fact::Visibility};
+use rhiz_graph::{AttestationView, Conviction, ConvictionExplained, Trend};
 use serde::{Deserialize, Serialize};
 
 /// A conviction, and what decides who may know of it.
@@ -39,7 +39,54 @@ enum Way {
     Stable,
 }
 
+/// Attestations that an explanation names: the heaviest.
+const WEIGHED: usize = 100;
+
+/// An attestation that counts, with names.
+#[derive(Debug, Clone)]
+pub struct Weighed {
+    /// Its URI.
+    pub uri: String,
+    /// DID of who made it.
+    pub attester: String,
+    /// What it weighs, and why.
+    pub view: AttestationView,
+}
+
+/// A conviction, added up.
+#[derive(Debug, Clone)]
+pub struct ConvictionAnswer {
+    /// The sums.
+    pub explained: ConvictionExplained,
+    /// The heaviest of what counts.
+    pub weighed: Vec<Weighed>,
+}
+
 impl Answers {
+    /// The conviction of a relationship, taken apart, with its URI. Worked out each time. Who is
+    /// an acquaintance is not told: that may rest on something anonymous.
+    pub async fn explain_conviction(
+        &self,
+        uri: &str,
+        viewer: Option<EntityId>,
+    ) -> Result<(String, ConvictionAnswer), NoAnswer> {
+        let uri = uri.to_owned();
+        let found = self.compute(move |node| {
+            let this = Self::new(node.clone());
+            let (key, ..) = this.seen(&uri, viewer)?;
+            let explained = node.graph.explain_conviction(key, WEIGHED);
+            let mut explained = explained.ok_or(NoAnswer::UnknownRelationship(uri))?;
+            let named = std::mem::take(&mut explained.attestations).into_iter().map(|view| {
+                let own = view.fact.key;
+                let attester = this.did_text(own.owner).to_string();
+                Weighed { uri: Collection::Attestation.uri(&attester, own.rkey), attester, view }
+            });
+            let weighed = named.collect();
+            Ok((this.relationship_uri(key), ConvictionAnswer { explained, weighed }))
+        });
+        found.await?
+    }
+
     /// What the network says of a relationship, with its URI.
     pub async fn conviction(
         &self,

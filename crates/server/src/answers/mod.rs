@@ -14,6 +14,7 @@ mod paths;
 mod relationships;
 mod trust;
 
+pub use convictions::{ConvictionAnswer, Weighed};
 pub use entities::Entity;
 pub use neighbours::{NeighbourAnswer, NeighboursQuestion};
 pub use paths::{Algorithm, HopAnswer, PathAnswer, PathQuestion, Relaxed};

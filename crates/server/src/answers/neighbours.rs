@@ -57,15 +57,15 @@ impl NeighbourAnswer {
 pub struct NeighbourPage {
     /// By trust, then DID.
     pub neighbours: Vec<NeighbourAnswer>,
-    /// There are more.
-    more: bool,
+    /// Where it ends, if there are more.
+    next: Option<(f64, String)>,
 }
 
 impl NeighbourPage {
-    /// Trust and DID of the last one, to ask for the next page with, if there is one.
+    /// Trust and DID that the next page comes after, if there is one.
     #[must_use]
     pub fn next(&self) -> Option<(f64, &str)> {
-        self.neighbours.last().filter(|_| self.more).map(|n| (n.trust, n.did.as_str()))
+        self.next.as_ref().map(|(trust, did)| (*trust, did.as_str()))
     }
 }
 
@@ -110,18 +110,16 @@ impl Answers {
         id: EntityId,
         question: NeighboursQuestion,
     ) -> Result<NeighbourPage, NoAnswer> {
-        let limit = question.limit;
         let query = NeighbourQuery {
             min_strength: question.min_strength,
             kinds: question.kinds,
-            limit: limit + 1,
+            limit: question.limit,
             after: question.after,
         };
         let found = self.compute(move |node| node.graph.neighbours(id, &query)).await?;
-        let mut found = found.ok_or(NoAnswer::UnknownEntity(question.of))?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let named = found.into_iter().map(|n| NeighbourAnswer {
+        let found = found.ok_or(NoAnswer::UnknownEntity(question.of))?;
+        let next = found.next.map(|(trust, did)| (trust, did.to_string()));
+        let named = found.list.into_iter().map(|n| NeighbourAnswer {
             id: n.id.0,
             did: n.did.to_string(),
             relationship_uri: self.relationship_uri(n.key),
@@ -131,6 +129,6 @@ impl Answers {
             mutual: n.mutual,
             conviction: n.conviction.score,
         });
-        Ok(NeighbourPage { neighbours: named.collect(), more })
+        Ok(NeighbourPage { neighbours: named.collect(), next })
     }
 }

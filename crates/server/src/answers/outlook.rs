@@ -2,7 +2,7 @@
 
 use super::{Answers, NoAnswer, PathAnswer, PathQuestion};
 use rhiz_domain::{Did, fact::Day};
-use rhiz_graph::{PathError, Prediction, Ranking};
+use rhiz_graph::{PathError, Prediction, Ranking, RiskPlace, RiskQuery};
 
 /// A relationship that will fade, with names.
 #[derive(Debug, Clone)]
@@ -12,6 +12,15 @@ pub(crate) struct Fading {
     pub(crate) trust: f64,
     /// The first day below the threshold, days since 1970.
     pub(crate) on: Day,
+}
+
+/// A page of them.
+#[derive(Debug, Clone)]
+pub(crate) struct FadingPage {
+    /// The soonest first.
+    pub(crate) relationships: Vec<Fading>,
+    /// Where it ends, if there are more.
+    pub(crate) next: Option<RiskPlace>,
 }
 
 /// A way to be introduced, with names.
@@ -53,23 +62,26 @@ impl Answers {
         Ok((from_did, to_did, prediction))
     }
 
-    /// Relationships whose trust falls below `threshold` within `days`, the soonest first.
+    /// Relationships whose trust falls below a threshold within some days, the soonest first.
     pub(crate) async fn at_risk(
         &self,
         of: &str,
-        threshold: f64,
-        days: u32,
-    ) -> Result<(Did, Vec<Fading>), NoAnswer> {
+        query: RiskQuery,
+    ) -> Result<(Did, FadingPage), NoAnswer> {
         let (id, did) = self.find(of, "did").await?;
-        let found = self.compute(move |node| node.graph.at_risk(id, threshold, days)).await?;
-        let found = found.ok_or_else(|| NoAnswer::UnknownEntity(of.to_owned()))?;
-        let named = found.into_iter().map(|f| Fading {
-            relationship_uri: self.relationship_uri(f.key),
-            counterpart: self.did_text(f.counterpart).to_string(),
-            trust: f.trust,
-            on: f.on,
+        let page = self.compute(move |node| {
+            let found = node.graph.at_risk(id, &query)?;
+            let this = Self::new(node.clone());
+            let named = found.list.into_iter().map(|f| Fading {
+                relationship_uri: this.relationship_uri(f.key),
+                counterpart: this.did_text(f.counterpart).to_string(),
+                trust: f.trust,
+                on: f.on,
+            });
+            Some(FadingPage { relationships: named.collect(), next: found.next })
         });
-        Ok((did, named.collect()))
+        let page = page.await?.ok_or_else(|| NoAnswer::UnknownEntity(of.to_owned()))?;
+        Ok((did, page))
     }
 
     /// Who could introduce one to another, best first.

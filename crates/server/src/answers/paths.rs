@@ -2,7 +2,7 @@
 
 use super::{Answers, NoAnswer, kept};
 use rhiz_cache::{Computed, key::part};
-use rhiz_domain::{AtUri, Collection, Did, EntityId, RecordKey, fact::Consent};
+use rhiz_domain::{AtUri, Collection, Did, EntityId, RecordKey};
 use rhiz_graph::{Path, PathError, PathQuery};
 use serde::{Deserialize, Serialize};
 
@@ -220,18 +220,15 @@ impl Answers {
         let Kept::Found(paths) = kept else { return true };
         let graph = &self.node.graph;
         paths.iter().flat_map(|p| &p.hops).all(|hop| {
-            let view = AtUri::parse(&hop.relationship_uri)
+            let now = AtUri::parse(&hop.relationship_uri)
                 .ok()
                 .and_then(|uri| {
                     let rkey = Collection::Relationship.parse_rkey(uri.rkey()).ok()?;
                     Some(RecordKey { owner: graph.find(uri.did().as_str())?, rkey })
                 })
-                .and_then(|key| graph.relationship(key));
-            view.is_some_and(|v| {
-                v.counted
-                    && v.consent != Consent::Anonymous
-                    && v.fact.strength == hop.strength
-                    && (v.trust - hop.trust).abs() < 1e-9
+                .and_then(|key| graph.hop(key));
+            now.is_some_and(|(strength, trust)| {
+                strength == hop.strength && (trust - hop.trust).abs() < 1e-9
             })
         })
     }

@@ -93,7 +93,7 @@ impl Answers {
         }
     }
 
-    fn seen(
+    pub(super) fn seen(
         &self,
         uri: &str,
         viewer: Option<EntityId>,
@@ -137,21 +137,25 @@ impl Answers {
         Ok(row.map(|row| row.cid).filter(|cid| !cid.is_empty()))
     }
 
-    /// Every live attestation on a relationship, newest first, that `keep` wants; from `skip` on,
-    /// at most `limit`; and whether there are more.
+    /// The live attestations on a relationship, newest first, that `keep` wants, at most `limit`;
+    /// and whether there are more.
     pub async fn attestations(
         &self,
         uri: &str,
         viewer: Option<EntityId>,
-        keep: impl Fn(&AttestationView) -> bool,
-        skip: usize,
+        keep: impl Fn(&AttestationView) -> bool + Send + 'static,
         limit: usize,
     ) -> Result<(Vec<AttestationAnswer>, bool), NoAnswer> {
-        let (key, _, texts) = self.seen(uri, viewer)?;
-        let views = self.node.graph.attestations_of(key);
-        let mut wanted = views.into_iter().filter(keep).skip(skip);
-        let mut out = Vec::new();
-        for view in wanted.by_ref().take(limit) {
+        let uri = uri.to_owned();
+        let found = self.compute(move |node| {
+            let (key, _, texts) = Self::new(node.clone()).seen(&uri, viewer)?;
+            let mut wanted = node.graph.attestations_of(key).into_iter().filter(keep);
+            let page: Vec<AttestationView> = wanted.by_ref().take(limit).collect();
+            Ok::<_, NoAnswer>((page, wanted.next().is_some(), texts))
+        });
+        let (page, more, texts) = found.await??;
+        let mut out = Vec::with_capacity(page.len());
+        for view in page {
             let own = view.fact.key;
             let row = self.node.store.record(own.owner, Collection::Attestation, own.rkey).await?;
             let Some(row) = row else { continue };
@@ -162,6 +166,6 @@ impl Answers {
             let uri = Collection::Attestation.uri(&self.did_text(own.owner), own.rkey);
             out.push(AttestationAnswer { uri, row, view, record });
         }
-        Ok((out, wanted.next().is_some()))
+        Ok((out, more))
     }
 }

@@ -2,6 +2,8 @@
 
 use super::problem::Problem;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use rhiz_domain::{Did, Tid, fact::Day};
+use rhiz_graph::RiskPlace;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Two values that say where a page ended.
@@ -33,4 +35,21 @@ impl<A, B> Cursor<A, B> {
         let (a, b) = serde_json::from_slice(&bytes).map_err(|_| cursor())?;
         Ok(Self(a, b))
     }
+}
+
+/// Where a page of what fades ended.
+type Fading = Cursor<(Day, f64), (String, String)>;
+
+/// As a cursor.
+pub(super) fn write_fading(place: &RiskPlace) -> String {
+    let RiskPlace { on, trust, owner, rkey } = place;
+    Cursor((*on, *trust), (owner.to_string(), rkey.to_string())).write()
+}
+
+/// From a cursor.
+pub(super) fn read_fading(text: &str) -> Result<RiskPlace, Problem> {
+    let Cursor((on, trust), (owner, rkey)) = Fading::read(text)?;
+    let owner = Did::parse(&owner).map_err(|_| cursor())?;
+    let rkey = Tid::parse(&rkey).map_err(|_| cursor())?;
+    Ok(RiskPlace { on, trust, owner, rkey })
 }

@@ -72,6 +72,22 @@ fn what_fades_is_named_with_its_day() {
     );
     assert_eq!((&answer["entity_id"], &answer["days"]), (&json!("did:plc:ute"), &json!(90)));
     assert!(near(&answer["threshold"], 0.3), "{answer}");
+    // Page by page; a page that holds all has no cursor.
+    let mut story = Story::default();
+    for (n, other) in ["ben", "cyn", "dan"].into_iter().enumerate() {
+        story.states_of_late(2 + n as u16, "ute", other, 50, met);
+    }
+    story.tell(&world.server);
+    let whole = ask(&world, "at-risk/did:plc:ute?limit=4");
+    assert_eq!((whole["relationships"].as_array().unwrap().len(), whole.get("cursor")), (4, None));
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = ask(&world, &format!("at-risk/did:plc:ute?limit=3{cursor}"));
+        paged.extend(page["relationships"].as_array().unwrap().clone());
+        let Some(next) = page["cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(json!(paged), whole["relationships"]);
     for none in ["days=30", "threshold=0.2", "threshold=0.39"] {
         let answer = ask(&world, &format!("at-risk/did:plc:ute?{none}"));
         assert_eq!(answer["relationships"], json!([]), "{none}");
@@ -84,6 +100,10 @@ fn what_fades_is_named_with_its_day() {
             ("at-risk/did:plc:ute?threshold=x", 400, "query parameters"),
             ("at-risk/did:plc:ute?days=0", 422, "days"),
             ("at-risk/did:plc:ute?days=3651", 422, "days"),
+            ("at-risk/did:plc:ute?limit=0", 422, "limit"),
+            ("at-risk/did:plc:ute?limit=101", 422, "limit"),
+            ("at-risk/did:plc:ute?cursor=x", 422, "cursor"),
+            ("at-risk/did:plc:ute?cursor=WzEsMl0", 422, "cursor"),
             ("at-risk/did:plc:nobody", 404, "did:plc:nobody"),
         ],
     );

@@ -134,6 +134,60 @@ fn who_is_anonymous_counts_and_is_named_by_nobody() {
     assert!(!explained.to_string().contains("did:plc:ann"), "{explained}");
 }
 
+/// What is predicted that Ann would state about Cid: mean, her bias, his, and reciprocity.
+fn predicted(client: &Client) -> [f64; 4] {
+    let path = "/api/v1/analytics/predict?from=did:plc:ann&to=did:plc:cid";
+    let answer = client.get(path).expect(200);
+    ["mean", "rater", "ratee", "reciprocity"].map(|name| answer["addends"][name].as_f64().unwrap())
+}
+
+#[test]
+fn a_prediction_knows_nothing_of_what_is_anonymous() {
+    let server = Server::new();
+    let client = server.anybody();
+    tell(&server, &[knows("ann", "ben", 50), knows("ben", "ann", 50), knows("cid", "ben", 50)]);
+    let before = predicted(&client);
+    // He states her, and she once stated another: neither is to be seen from her prediction.
+    tell(
+        &server,
+        &[
+            under(knows("cid", "ann", 100), "public", "anonymous"),
+            under(knows("ann", "dora", 100), "public", "anonymous"),
+            under(knows("dora", "cid", 100), "private", "full"),
+        ],
+    );
+    assert_eq!(predicted(&client), before);
+    tell(&server, &[knows("cid", "ann", 100)]);
+    assert!(predicted(&client)[3] > 0.1, "said openly, it is: {:?}", predicted(&client));
+}
+
+#[test]
+fn a_prediction_has_forgotten_what_is_withdrawn_within_a_second() {
+    let server = Server::new();
+    let client = server.anybody();
+    // All at the mean: no bias, in whatever order it is learned.
+    tell(&server, &[knows("ben", "ann", 50), knows("cid", "ben", 50)]);
+    let nothing = [0.5, 0.0, 0.0, 0.0];
+    assert_eq!(predicted(&client), nothing);
+    let said = || knows("ann", "eve", 100);
+    tell(&server, &[said()]);
+    // Of two revisions the later one counts: these are made in the order in which they are told.
+    let away = || account("eve", false, Some("deactivated"));
+    let ways = [
+        ("refused", says("eve", "dispute", "ann", "eve"), says("eve", "verify", "ann", "eve")),
+        ("private", under(said(), "private", "full"), said()),
+        ("anonymous", under(said(), "public", "anonymous"), said()),
+        ("gone with her account", away(), account("eve", true, None)),
+        ("deleted", forgets("ann", "eve"), said()),
+    ];
+    for (how, withdrawn, again) in ways {
+        assert!(predicted(&client)[1] > 0.0, "{how}: {:?}", predicted(&client));
+        tell(&server, &[withdrawn]);
+        soon(how, || predicted(&client) == nothing);
+        tell(&server, &[again]);
+    }
+}
+
 /// Waits until it is so, and that was soon enough.
 fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
     let clock = SystemClock::default();

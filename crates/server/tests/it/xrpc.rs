@@ -14,6 +14,7 @@ use rhiz_domain::{
 use serde_json::{Value, json};
 
 mod contract;
+mod explained;
 mod outlook;
 
 const RECORD: &str = "net.rhiz.relationship.record";

@@ -7,11 +7,13 @@ use crate::{
         App,
         body::{Params, Path, page_size},
         etag::Tag,
+        page::{read_fading, write_fading},
         problem::Problem,
     },
 };
 use axum::{extract::State, http::HeaderMap, response::Response};
 use jiff::Timestamp;
+use rhiz_graph::RiskQuery;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -73,6 +75,8 @@ pub(crate) async fn predict(
 pub(crate) struct Risk {
     threshold: Option<f64>,
     days: Option<i64>,
+    limit: Option<i64>,
+    cursor: Option<String>,
 }
 
 /// A day as `YYYY-MM-DD`.
@@ -98,9 +102,13 @@ pub(crate) async fn at_risk(
     let Some(within) = u32::try_from(days).ok().filter(|d| (1..=3650).contains(d)) else {
         return Err(Problem::field("days", format!("{days} is not a whole number from 1 to 3650")));
     };
+    let limit = page_size(risk.limit, 50, 100)?;
+    let after = risk.cursor.as_deref().map(read_fading).transpose()?;
     let tag = Tag::now(&app);
-    let (did, found) = app.answers.at_risk(&did, threshold, within).await?;
-    let found: Vec<Value> = found
+    let query = RiskQuery { threshold, days: within, limit, after };
+    let (did, page) = app.answers.at_risk(&did, query).await?;
+    let found: Vec<Value> = page
+        .relationships
         .iter()
         .map(|f| {
             json!({
@@ -111,9 +119,13 @@ pub(crate) async fn at_risk(
             })
         })
         .collect();
-    Ok(tag.json(json!({
+    let mut answer = json!({
         "entity_id": did, "threshold": threshold, "days": within, "relationships": found,
-    })))
+    });
+    if let Some(place) = &page.next {
+        answer["cursor"] = write_fading(place).into();
+    }
+    Ok(tag.json(answer))
 }
 
 /// Who could introduce one to another: best first.

@@ -1,12 +1,18 @@
 //! `GET /api/v1/relationships/{at-uri}`
 
 use crate::{
-    answers::RelationshipAnswer,
-    api::{App, body::Path, etag::Tag, problem::Problem},
+    answers::{ConvictionAnswer, RelationshipAnswer},
+    api::{
+        App,
+        body::{Params, Path},
+        etag::Tag,
+        problem::Problem,
+    },
 };
 use axum::{extract::State, http::HeaderMap, response::Response};
 use jiff::Timestamp;
-use rhiz_graph::Conviction;
+use rhiz_graph::{Conviction, formula};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -61,10 +67,44 @@ fn shown(answer: &RelationshipAnswer) -> Value {
     })
 }
 
-/// One relationship. Its URI may be percent-encoded or not.
+/// What a conviction is added up from. All there is to recompute it by hand:
+/// w = base · reputation · decay · confidence/100, score = 50 + 50 · sum / (sum_of_absolutes + 1).
+fn explained(ConvictionAnswer { explained, weighed }: &ConvictionAnswer) -> Value {
+    let weighed = weighed.iter().map(|w| {
+        json!({
+            "uri": w.uri,
+            "attester_did": w.attester,
+            "attestation_type": w.view.fact.kind.as_str(),
+            "confidence": w.view.fact.confidence,
+            "days": w.view.days,
+            "standing": w.view.standing,
+            "base": formula::base(w.view.fact.kind),
+            "reputation": w.view.reputation,
+            "decay": w.view.decay,
+            "weight": w.view.weight,
+        })
+    });
+    json!({
+        "sum": explained.sum,
+        "sum_of_absolutes": explained.sum_of_absolutes,
+        "attestations": weighed.collect::<Vec<_>>(),
+        "other_attestations": explained.others,
+        "sum_of_others": explained.sum_of_others,
+    })
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Query {
+    #[serde(default)]
+    explain: bool,
+}
+
+/// One relationship; with `explain=true` what its conviction is made of. Its URI may be
+/// percent-encoded or not.
 pub(super) async fn relationship(
     State(app): State<Arc<App>>,
     Path(uri): Path<String>,
+    Params(query): Params<Query>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let tag = Tag::now(&app);
@@ -72,5 +112,12 @@ pub(super) async fn relationship(
     if let Some(unchanged) = tag.unchanged(&headers) {
         return Ok(unchanged);
     }
-    Ok(tag.json(shown(&answer)))
+    let mut shown = shown(&answer);
+    if query.explain {
+        let (_, told) = app.answers.explain_conviction(&uri, None).await?;
+        // Both of one moment, so that they agree.
+        shown["conviction"] = conviction(&told.explained.conviction);
+        shown["conviction"]["explanation"] = explained(&told);
+    }
+    Ok(tag.json(shown))
 }

@@ -66,12 +66,13 @@ pub(super) async fn list_attestations(
     if let Some(unchanged) = tag.unchanged(&headers) {
         return Ok(unchanged);
     }
-    let wanted = |view: &View| {
+    let there = Arc::clone(&app);
+    let wanted = move |view: &View| {
         kind.is_none_or(|kind| kind == view.fact.kind)
             && u16::from(view.fact.confidence) >= confidence
-            && place.as_ref().is_none_or(|place| behind(&app, view, place))
+            && place.as_ref().is_none_or(|place| behind(&there, view, place))
     };
-    let (found, more) = app.answers.attestations(on, None, wanted, 0, limit).await?;
+    let (found, more) = app.answers.attestations(on, None, wanted, limit).await?;
     let last = found.last().filter(|_| more).map(|a| {
         let newest = (a.view.fact.effective, a.view.fact.rev.to_u64());
         Cursor(newest, a.uri.as_str()).write()

@@ -21,6 +21,11 @@ pub(super) fn signed_percent(fraction: f64) -> i32 {
     ((fraction * 1e12).round() / 1e10 + 0.5).floor() as i32
 }
 
+/// A number in thousandths, rounded half up as [`percent`] does.
+pub(super) fn thousandths(number: f64) -> i32 {
+    ((number * 1e12).round() / 1e9 + 0.5).floor() as i32
+}
+
 /// `net.rhiz.entity.defs#entityView`
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -110,6 +110,14 @@ fn what_fades_is_named_with_the_day_on_which_it_is_below() {
     assert_eq!(shown(""), [ben.clone(), ann.clone()]);
     assert_eq!(shown("&days=30"), std::slice::from_ref(&ben));
     assert_eq!(shown("&days=3650"), [ben, ann, cyn]);
+    let whole = world.good(METHOD, "did=did:plc:ute&days=3650");
+    assert_eq!(whole.get("cursor"), None);
+    let first = world.good(METHOD, "did=did:plc:ute&days=3650&limit=1");
+    let cursor = first["cursor"].as_str().unwrap();
+    let rest = world.good(METHOD, &format!("did=did:plc:ute&days=3650&limit=2&cursor={cursor}"));
+    let list = |page: &Value| page["relationships"].as_array().unwrap().clone();
+    assert_eq!([list(&first), list(&rest)].concat(), list(&whole));
+    assert_eq!((list(&first).len(), rest.get("cursor")), (1, None));
     let names = |query: &str| shown(query).into_iter().map(|(did, ..)| did).collect::<Vec<_>>();
     assert_eq!(names("&threshold=33&days=20"), ["ann"]);
     assert_eq!(names("&threshold=0&days=3650"), [""; 0]);
