@@ -169,6 +169,15 @@ fn scores(graph: &Graph, network: &Network) {
     graph.set_day(TODAY + 1);
     graph.set_day(TODAY);
     println!("a new day              {:.2?}", start.elapsed() / 2);
+    // So long a prediction may know of what was withdrawn, and a tenth of a second.
+    let said = network.relationship(0);
+    let seq = graph.version();
+    graph.apply(&ChangeSet { seq, changes: vec![Change::RelationshipGone(said.key)] });
+    assert!(graph.outdated());
+    let start = Instant::now();
+    graph.relearn();
+    println!("predictions, anew      {:.2?}", start.elapsed());
+    graph.apply(&ChangeSet { seq, changes: vec![Change::Relationship(said)] });
 }
 
 fn apply(graph: &Graph, network: &Network, changes: usize) {

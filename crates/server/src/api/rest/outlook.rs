@@ -133,7 +133,8 @@ pub(crate) async fn introductions(
     State(app): State<Arc<App>>,
     Params(pair): Params<Pair>,
 ) -> Result<Response, Problem> {
-    let tag = Tag::now(&app);
+    // Who has stated nothing is as willing as predicted.
+    let tag = Tag::of_predictions(&app);
     let (from, to, found) = app.answers.introductions(pair.question(5)).await?;
     let found: Vec<Value> = found
         .into_iter()
