@@ -138,9 +138,9 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "cache.redis_url",
         env: "REDIS_URL",
-        kind: Kind::Url { schemes: &["redis", "rediss"] },
+        kind: Kind::Redis,
         default: Text("redis://127.0.0.1:6379"),
-        doc: "The Redis server; used only with `CACHE_BACKEND=redis`.",
+        doc: "The Redis server; used only with `CACHE_BACKEND=redis`. A password is never shown; special characters in it are percent-encoded. With rediss, the certificate must be one the system trusts, or one in the file `SSL_CERT_FILE` names.",
     },
     Key {
         name: "cache.default_ttl",

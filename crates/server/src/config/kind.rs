@@ -28,6 +28,8 @@ pub enum Kind {
     Word,
     /// An address with one of these schemes and a host.
     Url { schemes: &'static [&'static str] },
+    /// A Redis: over TCP, TLS or a socket of this machine.
+    Redis,
     /// A WebSocket address, or a bare host.
     Stream,
     /// The database.
@@ -99,6 +101,9 @@ impl Kind {
                 let schemes: Vec<_> = schemes.iter().map(|s| format!("{s}://HOST[:PORT]")).collect();
                 words_text(&schemes.iter().map(String::as_str).collect::<Vec<_>>())
             }
+            Self::Redis => "redis://[USER[:PASSWORD]@]HOST[:PORT][/DB], the same with rediss:// \
+                            (TLS), or unix:///PATH[?db=DB]"
+                .into(),
             Self::Stream => "wss://HOST[/PATH], ws://HOST[/PATH] or a bare HOST[:PORT]".into(),
             Self::Database => "sqlite:PATH or postgresql://[USER[:PASSWORD]@]HOST/NAME".into(),
             Self::Origins => {
@@ -171,6 +176,7 @@ impl Kind {
                 let fits = schemes.contains(&url.scheme()) && url.has_host();
                 fits.then(|| Value::Text(text.trim_end_matches('/').to_owned()))
             }
+            Self::Redis => redis(text).then(|| Value::of(text)),
             Self::Stream => stream(text),
             Self::Database => database(text).then(|| Value::of(text)),
             Self::Origins => list(text),
@@ -183,7 +189,7 @@ impl Kind {
     pub fn show(&self, raw: &Raw) -> Option<String> {
         match self {
             Self::Secret => None,
-            Self::Database | Self::Url { .. } | Self::Stream => match raw {
+            Self::Database | Self::Redis | Self::Url { .. } | Self::Stream => match raw {
                 Raw::Text(text) => Some(format!("{:?}", redacted(text.trim()))),
                 _ => Some(raw.to_string()),
             },
@@ -248,6 +254,24 @@ fn size_text(size: u64) -> String {
 /// Blanks, which the parser would drop or encode, are a slip here.
 fn url(text: &str) -> Option<Url> {
     (!text.contains(char::is_whitespace)).then(|| Url::parse(text).ok())?
+}
+
+fn redis(text: &str) -> bool {
+    let Some(url) = url(text).filter(|url| url.fragment().is_none()) else { return false };
+    match url.scheme() {
+        "redis" | "rediss" => {
+            let db = url.path().trim_matches('/');
+            url.has_host() && url.query().is_none() && (db.is_empty() || digits(db).is_some())
+        }
+        "unix" => {
+            let known = ["db", "user", "pass"];
+            let names = url.query_pairs().all(|(name, value)| {
+                known.contains(&&*name) && (name != "db" || digits(&value).is_some())
+            });
+            !url.has_host() && url.path().len() > 1 && names
+        }
+        _ => false,
+    }
 }
 
 fn stream(text: &str) -> Option<Value> {

@@ -73,7 +73,7 @@ fn samples(key: &Key) -> [&'static str; 3] {
         (_, Kind::Path) => ["./here", "./there", "no\0path"],
         (_, Kind::Address) => ["10.0.0.1", "10.0.0.2", "example.org"],
         (_, Kind::Word) => ["staging", "production", "two words"],
-        ("cache.redis_url", _) => ["redis://a:1", "rediss://b:2/3", "http://a"],
+        (_, Kind::Redis) => ["redis://u:p@a:1/2", "rediss://b:2/3", "http://a"],
         (_, Kind::Url { .. }) => ["https://a.example", "http://b.example:8", "ftp://a"],
         (_, Kind::Stream) => ["wss://a.example/subscribe", "b.example", "https://a.example"],
         (_, Kind::Database) => ["sqlite:other.db", "postgresql://h/db", "mysql://h/db"],
@@ -466,7 +466,7 @@ fn no_secret_is_shown_anywhere() {
     const SECRET: &str = "s3cr3t-wOrd/&x";
     let urls = [
         ("DATABASE_URL", "postgresql://user:s3cr3t-wOrd@host/db"),
-        ("REDIS_URL", "redis://:s3cr3t-wOrd@host:6379"),
+        ("REDIS_URL", "unix:///run/redis.sock?user=u&pass=s3cr3t-wOrd"),
         ("ATPROTO_FIREHOSE_URL", "wss://user:s3cr3t-wOrd@relay.example"),
         ("ATPROTO_PDS_URL", "https://user:s3cr3t-wOrd@pds.example"),
         ("INTERNAL_API_KEY", "s3cr3t-wOrd-of-the-operator"),
@@ -490,6 +490,40 @@ fn no_secret_is_shown_anywhere() {
         assert!(!problems.is_empty());
         assert!(!problems.contains("s3cr3t") && !problems.contains(SECRET), "{problems}");
         assert!(!shown(&Place::new().survey(&[given], &[])).contains("s3cr3t"));
+    }
+}
+
+#[test]
+fn redis_is_reached_in_all_the_usual_ways() {
+    let good = [
+        "redis://h",
+        "redis://h:1",
+        "redis://h:1/2",
+        "redis://:pass@h",
+        "redis://user:pa%2Fss@[::1]:1/0",
+        "rediss://user:pass@h:1/15",
+        "unix:///run/redis.sock",
+        "unix:///run/redis.sock?db=3&user=u&pass=p",
+    ];
+    for url in good {
+        let survey = Place::new().survey(&[("REDIS_URL", url), ("CACHE_BACKEND", "redis")], &[]);
+        assert_eq!(survey.problems, [], "{url}");
+        assert_eq!(survey.config.unwrap().cache.redis_url.expose(), url);
+    }
+    let bad = [
+        "redis:///0",
+        "redis://h/name",
+        "redis://h/-1",
+        "rediss://h#insecure",
+        "redis://h?db=1",
+        "unix://",
+        "unix://host/path",
+        "unix:///run/redis.sock?db=x",
+        "http://h",
+        "h:6379",
+    ];
+    for url in bad {
+        assert!(!Place::new().problems(&[("REDIS_URL", url)]).is_empty(), "{url}");
     }
 }
 
