@@ -18,9 +18,11 @@ pub enum Tiers {
 /// How Redis is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisConfig {
-    /// `redis://[user:password@]host:port/db`.
+    /// `redis://[user:password@]host[:port][/db]`, the same with `rediss` for TLS, or
+    /// `unix:///path?db=number`.
     pub url: String,
-    /// What all keys of this cache begin with.
+    /// What all keys begin with. Behind it comes which change log the values belong to (a node
+    /// without one: which process), so that caches of different data share a Redis unharmed.
     pub prefix: String,
     /// Longest time for a connection: a request must not notice (250 ms).
     pub connect_timeout: Duration,
@@ -75,8 +77,9 @@ pub struct CacheConfig {
     pub unready_after: Duration,
     /// Time between two confirmations of the head; a push brings the next one forward (200 ms).
     pub confirm_every: Duration,
-    /// Time between two passes that take hidden values out of Redis (60 s): they hold memory there,
-    /// and go by themselves when their time is over.
+    /// Time between two passes over Redis (60 s) that take out hidden values (they hold memory
+    /// there, and go by themselves when their time is over) and count the others. A turn of the
+    /// invalidation index brings the next one forward.
     pub reclaim_redis_every: Duration,
     /// Records of the change log read at the start, so that what is in Redis can be verified.
     pub replay: u64,

@@ -8,6 +8,9 @@
 //! When the future that computes is dropped, the flight lands empty and one of the waiters
 //! computes; when it fails, its waiters get the same error, so that a failing source is not asked
 //! once for each of them.
+//!
+//! A value set by hand is newer than whatever was being computed for its key at that moment, with
+//! a flight or without one, forced or not: see [`Computing`].
 
 use crate::memory::Slot;
 use parking_lot::Mutex;
@@ -29,19 +32,32 @@ pub(crate) enum Landing {
     Abandoned,
 }
 
-#[derive(Debug)]
-struct Listed {
-    receiver: watch::Receiver<Landing>,
-    /// A value was set by hand while the computation ran.
-    superseded: bool,
+/// By key, and whether those on it want a forced computation: they share only with each other.
+type Flights = Mutex<HashMap<(Box<str>, bool), watch::Receiver<Landing>>>;
+
+/// What is being computed for a key.
+#[derive(Debug, Default)]
+struct UnderWay {
+    computations: usize,
+    /// Values set by hand since the first of them began.
+    sets: u64,
 }
 
-type Flights = Mutex<HashMap<Box<str>, Listed>>;
+type Computations = Mutex<HashMap<Box<str>, UnderWay>>;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct FlightBoard {
     flights: Arc<Flights>,
+    computations: Arc<Computations>,
+}
+
+/// A computation from the moment its stamp is noted until its value is kept.
+#[derive(Debug)]
+pub(crate) struct Computing {
+    key: Box<str>,
+    sets: u64,
+    computations: Arc<Computations>,
 }
 
 /// Who computes, or who waits.
@@ -54,36 +70,60 @@ pub(crate) enum Boarding {
 /// The right and duty to compute; dropping it lets a waiter have it.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    key: Box<str>,
+    key: (Box<str>, bool),
     sender: watch::Sender<Landing>,
     flights: Arc<Flights>,
 }
 
 impl FlightBoard {
-    pub(crate) fn board(&self, key: &str) -> Boarding {
+    pub(crate) fn board(&self, key: &str, forced: bool) -> Boarding {
+        let key = (Box::from(key), forced);
         let mut flights = self.flights.lock();
-        if let Some(listed) = flights.get(key) {
-            return Boarding::Waits(listed.receiver.clone());
+        if let Some(receiver) = flights.get(&key) {
+            return Boarding::Waits(receiver.clone());
         }
         let (sender, receiver) = watch::channel(Landing::Flying);
-        flights.insert(key.into(), Listed { receiver, superseded: false });
-        Boarding::Leads(Flight { key: key.into(), sender, flights: self.flights.clone() })
+        flights.insert(key.clone(), receiver);
+        Boarding::Leads(Flight { key, sender, flights: self.flights.clone() })
+    }
+
+    /// A computation begins.
+    pub(crate) fn computing(&self, key: &str) -> Computing {
+        let mut computations = self.computations.lock();
+        let under_way = computations.entry(key.into()).or_default();
+        under_way.computations += 1;
+        let sets = under_way.sets;
+        Computing { key: key.into(), sets, computations: self.computations.clone() }
     }
 
     /// A value is being set by hand: what is being computed for the key is older.
     pub(crate) fn supersede(&self, key: &str) {
-        if let Some(listed) = self.flights.lock().get_mut(key) {
-            listed.superseded = true;
+        if let Some(under_way) = self.computations.lock().get_mut(key) {
+            under_way.sets += 1;
+        }
+    }
+}
+
+impl Computing {
+    /// A value was set by hand since the computation began.
+    pub(crate) fn superseded(&self) -> bool {
+        self.computations.lock().get(&self.key).is_some_and(|now| now.sets != self.sets)
+    }
+}
+
+impl Drop for Computing {
+    fn drop(&mut self) {
+        let mut computations = self.computations.lock();
+        if let Some(under_way) = computations.get_mut(&self.key) {
+            under_way.computations -= 1;
+            if under_way.computations == 0 {
+                computations.remove(&self.key);
+            }
         }
     }
 }
 
 impl Flight {
-    /// A value was set by hand since the flight began.
-    pub(crate) fn superseded(&self) -> bool {
-        self.flights.lock().get(&self.key).is_some_and(|listed| listed.superseded)
-    }
-
     /// Ends the flight with a result.
     pub(crate) fn land(self, landing: Landing) {
         // Whoever boards from here on starts a flight of its own; the value is stored already.

@@ -19,7 +19,8 @@ impl CacheService {
             redis.probe().await;
         }
         let latency = inner.clock.elapsed().saturating_sub(start);
-        let (status, reason) = inner.condition();
+        let (status, why) = inner.condition();
+        let (code, reason) = why.unzip();
         let (backend, has_fallback) = match inner.config.tiers {
             Tiers::Memory => ("memory", false),
             Tiers::Tiered(_) => ("tiered", true),
@@ -31,8 +32,9 @@ impl CacheService {
             backend,
             has_fallback,
             hit_rate: inner.stats.scope(Scope::Overall).total.hit_rate(),
-            total_keys: keys.or(inner.redis.as_ref().map(|r| r.keys())).unwrap_or(0),
+            total_keys: keys.or_else(|| inner.redis.as_ref()?.keys()),
             latency,
+            code,
             reason,
         }
     }
@@ -40,9 +42,10 @@ impl CacheService {
 
 impl Inner {
     /// In one word, and why.
-    fn condition(&self) -> (CacheStatus, Option<String>) {
+    fn condition(&self) -> (CacheStatus, Option<(&'static str, String)>) {
         if !self.open() {
-            return (CacheStatus::Unhealthy, Some("the cache is closed".to_owned()));
+            let why = ("closed", "the cache is closed".to_owned());
+            return (CacheStatus::Unhealthy, Some(why));
         }
         if let Some(follower) = &self.follower {
             let now = self.clock.elapsed();
@@ -56,7 +59,7 @@ impl Inner {
             ] {
                 if !confirmed_within(time) {
                     let reason = format!("the change log has not been confirmed for {time:?}");
-                    return (status, Some(reason));
+                    return (status, Some(("change_log", reason)));
                 }
             }
         }

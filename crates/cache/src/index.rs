@@ -13,7 +13,9 @@
 //!
 //! Bounded: tags and keys stand in two generations; when the young one is full, the old one is
 //! dropped and the *floor* rises to the newest record that was in it. What is not known to be
-//! good above the floor cannot be verified any more and counts as hidden.
+//! good above the floor cannot be verified any more and counts as hidden. What is read or swept in
+//! the meantime is: this node's memory remembers that it was found good, and an entry of Redis is
+//! stamped anew when its stamp is one that the next turn of the generations would lose.
 //!
 //! Every mark holds two numbers: `local` for the entries of this node's memory, `change` (the
 //! change log's) for entries that other nodes may have written to Redis.
@@ -96,6 +98,7 @@ struct Generations {
     newest_of_young: Mark,
     newest_of_old: Mark,
     floor: Mark,
+    turns: u64,
 }
 
 impl Generations {
@@ -112,6 +115,7 @@ impl Generations {
             self.old = std::mem::take(&mut self.young);
             self.floor.raise(self.newest_of_old);
             self.newest_of_old = std::mem::take(&mut self.newest_of_young);
+            self.turns += 1;
         }
         self.young.insert(hash, mark);
         self.newest_of_young.raise(mark);
@@ -133,6 +137,7 @@ impl InvalidationIndex {
                     newest_of_young: Mark::default(),
                     newest_of_old: Mark::default(),
                     floor: Mark::default(),
+                    turns: 0,
                 },
                 prefixes: HashMap::new(),
                 lengths: BTreeMap::new(),
@@ -225,6 +230,17 @@ impl InvalidationIndex {
     pub(crate) fn raise_floor(&self, change: u64) {
         let mut marks = self.marks.write();
         marks.targets.floor.raise(Mark { local: 0, change });
+    }
+
+    /// Whether what is known to be good up to this change, and no further, can no longer be
+    /// verified once the generations turn again.
+    pub(crate) fn fades(&self, change: u64) -> bool {
+        self.marks.read().targets.newest_of_old.change > change
+    }
+
+    /// How often the generations have turned.
+    pub(crate) fn turns(&self) -> u64 {
+        self.marks.read().targets.turns
     }
 
     fn newest(&self, key: &str, tags: &[u64], relevant: impl Fn(Mark) -> bool) -> Mark {
@@ -383,6 +399,22 @@ mod tests {
         }
         assert!(index.covers_local(50, "k", &[]), "below the floor nothing can be verified");
         assert!(!index.covers_local(index.head(), "k", &[first]));
+    }
+
+    #[test]
+    fn what_fades_is_what_the_next_turn_hides() {
+        let index = InvalidationIndex::new(10);
+        for i in 0..1_000 {
+            let turns = index.turns();
+            let fading: Vec<u64> = (0..=i).filter(|n| index.fades(*n)).collect();
+            index.apply(&tag(&i.to_string()), Numbering::Log(i + 1));
+            if index.turns() > turns {
+                let hidden: Vec<u64> =
+                    (0..=i).filter(|n| index.covers_change(*n, "k", &[])).collect();
+                assert_eq!(hidden, fading, "at the turn with record {}", i + 1);
+            }
+        }
+        assert!(index.turns() > 90);
     }
 
     #[test]

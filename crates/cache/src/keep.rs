@@ -33,6 +33,23 @@ impl Inner {
         value: &Arc<T>,
         item: Item<'_>,
     ) -> Result<Slot, CacheError> {
+        let namespace = self.stats.namespace(key);
+        match self.keep_checked(key, value, item).await {
+            Err(error) if item.replaces => {
+                // What is under the key is older than what cannot be kept.
+                self.take_out(key, namespace).await;
+                Err(error)
+            }
+            kept => kept,
+        }
+    }
+
+    async fn keep_checked<T: Cacheable>(
+        &self,
+        key: &str,
+        value: &Arc<T>,
+        item: Item<'_>,
+    ) -> Result<Slot, CacheError> {
         for tag in item.tags {
             key::check_tag(tag)?;
         }
@@ -47,20 +64,13 @@ impl Inner {
         let ttl = item.ttl.mul_f64(1.0 - self.config.jitter * self.entropy.fraction());
         let namespace = self.stats.namespace(key);
         let bytes = (size + key.len() + item.tags.len() * 8 + SLOT_BYTES) as u64;
-        let tags = item.tags.iter().map(|tag| self.index.tag_hash(tag)).collect();
         let fit = Fit { expires: self.now().saturating_add(nanos(ttl)), bytes };
-        let (erased, local): (Value, _) = (value.clone(), item.stamp.local);
-        let slot = Slot::new(erased, local, tags, namespace, item.none);
+        let slot = self.slot(value, &item, namespace);
         if ttl.is_zero() || size > self.config.max_value_bytes || !self.open() {
             self.stats.count(Scope::Overall, namespace, Count::Refused);
             if item.replaces {
                 // What is under the key is older than what is not kept.
-                if let Some(memory) = &self.memory {
-                    memory.remove(key);
-                }
-                if let Some(redis) = &self.redis {
-                    redis.remove(key, namespace).await;
-                }
+                self.take_out(key, namespace).await;
             }
             return Ok(slot);
         }
@@ -84,5 +94,27 @@ impl Inner {
             redis.set(write, namespace).await;
         }
         Ok(slot)
+    }
+
+    /// A value with what is known of it.
+    pub(crate) fn slot<T: Cacheable>(
+        &self,
+        value: &Arc<T>,
+        item: &Item<'_>,
+        namespace: u16,
+    ) -> Slot {
+        let tags = item.tags.iter().map(|tag| self.index.tag_hash(tag)).collect();
+        let (erased, local): (Value, _) = (value.clone(), item.stamp.local);
+        Slot::new(erased, local, tags, namespace, item.none)
+    }
+
+    /// Takes what is under the key out of every tier.
+    pub(crate) async fn take_out(&self, key: &str, namespace: u16) {
+        if let Some(memory) = &self.memory {
+            memory.remove(key);
+        }
+        if let Some(redis) = &self.redis {
+            redis.remove(key, namespace).await;
+        }
     }
 }

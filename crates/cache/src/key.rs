@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 /// Longest key in bytes: two DIDs of ordinary length and a dozen parameters fit several times.
 pub const MAX_KEY_BYTES: usize = 512;
-/// Longest tag in bytes; a DID may have up to 2,048, those longer than this are not cacheable.
-pub const MAX_TAG_BYTES: usize = 512;
+/// Longest tag in bytes: that of the longest address of a record (AT URI) with a word before it.
+pub const MAX_TAG_BYTES: usize = (8 << 10) + 64;
 /// Longest pattern in bytes.
 pub const MAX_PATTERN_BYTES: usize = 512;
 /// How much of a refused key an error shows, in characters.
@@ -64,9 +64,13 @@ pub(crate) fn check_pattern(pattern: &str) -> Result<(), CacheError> {
 
 fn fault(text: &str, longest: usize) -> Option<&'static str> {
     if text.is_empty() {
-        Some("empty; 1 to 512 bytes are allowed")
+        Some("empty; at least 1 byte is needed")
     } else if text.len() > longest {
-        Some("too long; 1 to 512 bytes are allowed")
+        Some(if longest == MAX_TAG_BYTES {
+            "too long; 1 to 8,256 bytes are allowed"
+        } else {
+            "too long; 1 to 512 bytes are allowed"
+        })
     } else if text.chars().any(char::is_control) {
         Some("has a control character; none is allowed")
     } else {

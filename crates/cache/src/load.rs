@@ -4,6 +4,7 @@ use crate::call::{Cacheable, Call, Computed, LoadError};
 use crate::flight::{Boarding, Flight, Landing};
 use crate::keep::Item;
 use crate::key;
+use crate::lookup::Look;
 use crate::memory::Slot;
 use crate::redis::{Lease, Leasing};
 use crate::service::{CacheService, Inner};
@@ -69,7 +70,7 @@ impl CacheService {
         let knows = inner.knows_enough(call.consistency);
         if knows
             && !call.refresh
-            && let Some(value) = inner.lookup_memory(key, true, &valid)
+            && let Some(value) = inner.lookup_memory(key, Look::First, &valid)
         {
             return Ok(value);
         }
@@ -88,19 +89,17 @@ impl CacheService {
                 return inner.compute(key, None, false, compute).await;
             }
         } else {
-            if !looked && let Some(value) = inner.lookup_memory(key, true, &valid) {
+            if !looked && let Some(value) = inner.lookup_memory(key, Look::First, &valid) {
                 return Ok(value);
             }
             key::check_key(key)?;
             uncounted = true;
         }
-        // A forced computation is shared only with others that are forced.
-        let board = if call.refresh { format!("\0{key}") } else { key.to_owned() };
         let arrival = inner.index.head();
         let deadline = inner.clock.elapsed() + inner.config.load_wait;
         let mut waited = false;
         loop {
-            let mut landing = match inner.flights.board(&board) {
+            let mut landing = match inner.flights.board(key, call.refresh) {
                 Boarding::Leads(flight) if call.refresh || !fresh => {
                     return inner.compute(key, Some(flight), call.refresh, compute).await;
                 }
@@ -135,10 +134,13 @@ impl CacheService {
             let landed =
                 tokio::time::timeout(left, landing.wait_for(|l| !matches!(l, Landing::Flying)))
                     .await;
+            // Answers whether this was the count of the lookup.
             let mut count = |what| {
-                if std::mem::take(&mut uncounted) {
+                let first = std::mem::take(&mut uncounted);
+                if first {
                     inner.stats.count(Scope::Overall, namespace, what);
                 }
+                first
             };
             match landed.map(|l| l.map(|l| l.clone())) {
                 // The computation takes too long: this caller computes for itself.
@@ -153,11 +155,16 @@ impl CacheService {
                         && let Ok(value) = Arc::downcast::<T>(slot.value.clone())
                         && (!found || valid(&value))
                     {
-                        count(match (found, slot.none) {
+                        let first = count(match (found, slot.none) {
                             (true, false) => Count::Hits,
                             (true, true) => Count::NoneHits,
                             (false, _) => Count::Misses,
                         });
+                        // Who was counted as a miss and is told that there is nothing stays out
+                        // of the hit rate, as the leader does.
+                        if slot.none && !(found && first) && !call.refresh {
+                            inner.stats.count(Scope::Overall, namespace, Count::NoneMisses);
+                        }
                         return Ok(value);
                     }
                 }
@@ -185,8 +192,7 @@ impl Inner {
         deadline: Duration,
         valid: &impl Fn(&T) -> bool,
     ) -> Led<T> {
-        if let Some(value) = self.lookup_memory(key, false, valid) {
-            self.stats.count(Scope::Overall, namespace, Count::Hits);
+        if let Some(value) = self.lookup_memory(key, Look::Again, valid) {
             return Led::Found(value, None);
         }
         if let Some(redis) = &self.redis
@@ -237,6 +243,7 @@ impl Inner {
     {
         // Noted before the computation begins: the law of the service.
         let stamp = self.note();
+        let computing = self.flights.computing(key);
         match compute().await {
             Ok(computed) => {
                 let value = Arc::new(computed.value);
@@ -246,7 +253,7 @@ impl Inner {
                 }
                 let ttl = computed.ttl.unwrap_or(self.config.default_ttl);
                 // A value set by hand in the meantime stays.
-                let keep = flight.as_ref().is_none_or(|f| !f.superseded());
+                let keep = !computing.superseded();
                 let item = Item {
                     tags: &computed.tags,
                     ttl: if keep { ttl } else { Duration::ZERO },
@@ -254,15 +261,22 @@ impl Inner {
                     stamp,
                     replaces: refresh && keep,
                 };
-                match self.keep(key, &value, item).await {
-                    Ok(slot) => {
-                        if let Some(flight) = flight {
-                            let (slot, stamp) = (Arc::new(slot), stamp.local);
-                            flight.land(Landing::Value { slot, stamp, found: false });
-                        }
+                let slot = match self.keep(key, &value, item).await {
+                    Ok(slot) => slot,
+                    // Not kept, but computed: the caller gets it, and who waits for it.
+                    Err(error) => {
+                        tracing::warn!(%error, key, "a computed value cannot be kept");
+                        self.slot(&value, &item, self.stats.namespace(key))
                     }
-                    // Not kept, but computed: the caller gets it, waiters compute for themselves.
-                    Err(error) => tracing::warn!(%error, key, "a computed value cannot be kept"),
+                };
+                if keep && computing.superseded() {
+                    // It was set while this value was being stored: which of them is under the
+                    // key now cannot be said.
+                    self.take_out(key, self.stats.namespace(key)).await;
+                }
+                if let Some(flight) = flight {
+                    let (slot, stamp) = (Arc::new(slot), stamp.local);
+                    flight.land(Landing::Value { slot, stamp, found: false });
                 }
                 Ok(value)
             }

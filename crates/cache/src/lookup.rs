@@ -15,6 +15,14 @@ use std::time::Duration;
 /// What was there and was not shown: why, and how a hit already counted is taken back.
 type Refused = (Count, Value, Option<Count>);
 
+/// Which look of one caller into memory this is: a lookup counts once, whatever came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    First,
+    /// The first has counted its miss; a hit is still counted, for it may be a "none".
+    Again,
+}
+
 impl Inner {
     /// The value, if a tier behind the memory has a visible one of this type. Counts the lookup
     /// overall, which memory has missed.
@@ -40,17 +48,17 @@ impl Inner {
     pub(crate) fn lookup_memory<T: Cacheable>(
         &self,
         key: &str,
-        counted: bool,
+        look: Look,
         valid: &impl Fn(&T) -> bool,
     ) -> Option<Arc<T>> {
         let memory = self.memory.as_ref()?;
-        let started = (counted && Statistics::is_timed()).then(|| self.clock.elapsed());
+        let started = (look == Look::First && Statistics::is_timed()).then(|| self.clock.elapsed());
         let now = nanos(self.clock.coarse());
         // Judged under the lock of its shard. Out of there comes one pointer: more would go through
         // memory, in pieces of other sizes than it is read in, which the processor waits for. The
         // rest is for those that are refused, beside the way of a hit.
         let (mut refused, mut back) = (None, Count::HitsBack);
-        let found = memory.get(key, counted, |slot, fit| {
+        let found = memory.get(key, |slot, fit| {
             if fit.expires > now
                 && self.is_good(key, slot)
                 && let Ok(value) = Arc::downcast::<T>(slot.value.clone())
@@ -64,16 +72,17 @@ impl Inner {
             None
         });
         let Some(value) = found else {
-            self.missed_in_memory(memory, key, counted, refused);
+            self.missed_in_memory(memory, key, look, refused);
             return None;
         };
         if !valid(&value) {
             let refused = (Count::Hidden, value as Value, Some(back));
-            self.missed_in_memory(memory, key, counted, Some(refused));
+            self.missed_in_memory(memory, key, look, Some(refused));
             return None;
         }
         if let Some(started) = started {
-            self.stats.took(Scope::Memory, self.clock.elapsed().saturating_sub(started));
+            let namespace = self.stats.namespace(key);
+            self.stats.took(Scope::Memory, namespace, self.clock.elapsed().saturating_sub(started));
         }
         Some(value)
     }
@@ -100,12 +109,12 @@ impl Inner {
         &self,
         memory: &MemoryTier,
         key: &str,
-        counted: bool,
+        look: Look,
         refused: Option<Refused>,
     ) {
         let namespace = self.stats.namespace(key);
         let count = |scope, what| {
-            if counted {
+            if look == Look::First {
                 self.stats.count(scope, namespace, what);
             }
         };
@@ -116,7 +125,7 @@ impl Inner {
             count(Scope::Memory, fault);
             count(Scope::Overall, fault);
             if let Some(back) = back {
-                count(Scope::Memory, back);
+                self.stats.count(Scope::Memory, namespace, back);
             }
         }
         count(Scope::Memory, Count::Misses);
@@ -151,7 +160,8 @@ impl Inner {
             Fetched::Found(bytes, live) => (bytes, live),
         };
         // Seen before the check: what the entry is checked against is at least this.
-        let local = self.index.head();
+        let noted = self.note();
+        let local = noted.local;
         let envelope = Envelope::decode(&bytes);
         let judged = match &envelope {
             None => Err(Count::BadValues),
@@ -175,6 +185,9 @@ impl Inner {
                     let expires = now.saturating_add(nanos(ttl));
                     let fit = Fit { expires, bytes: (bytes.len() + SLOT_BYTES) as u64 };
                     memory.insert(key, slot.clone(), fit, now);
+                }
+                if self.index.fades(envelope.stamp) && noted.change > envelope.stamp {
+                    redis.restamp(&live, envelope, noted.change, namespace).await;
                 }
                 return Some((value, slot));
             }

@@ -19,6 +19,7 @@ use crate::freshness::follow;
 use crate::index::InvalidationIndex;
 use crate::keep::Item;
 use crate::key;
+use crate::lookup::Look;
 use crate::memory::{MemoryTier, Store};
 use crate::reclaim::reclaim;
 use crate::redis::RedisTier;
@@ -275,7 +276,8 @@ impl<T: Cacheable> Future for Get<'_, T> {
             return behind.as_mut().poll(cx);
         }
         let knows = this.inner.knows_enough(this.consistency);
-        if knows && let Some(value) = this.inner.lookup_memory(this.key, true, &|_: &T| true) {
+        if knows && let Some(value) = this.inner.lookup_memory(this.key, Look::First, &|_: &T| true)
+        {
             return Poll::Ready(Ok(Some(value)));
         }
         this.look_behind(knows, cx)
@@ -298,7 +300,7 @@ impl<T: Cacheable> Get<'_, T> {
                     inner.not_fresh(key)?;
                     return Ok(None);
                 }
-                if let Some(value) = inner.lookup_memory(key, true, &|_: &T| true) {
+                if let Some(value) = inner.lookup_memory(key, Look::First, &|_: &T| true) {
                     return Ok(Some(value));
                 }
             }

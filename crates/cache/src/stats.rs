@@ -75,11 +75,18 @@ pub(crate) struct Statistics {
     alone_stride: usize,
     /// Of the memory tier, by namespace.
     gauges: Vec<Gauges>,
-    latency: [Histogram; 3],
+    /// `(scope, namespace)`.
+    latency: Vec<Histogram>,
 }
 
 #[derive(Debug)]
 struct Histogram([AtomicU64; BUCKETS]);
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
 
 thread_local! {
     static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
@@ -108,8 +115,8 @@ impl Statistics {
         counters.resize_with(3 * names.len() * STRIPES, Stripe::default);
         let mut gauges = Vec::new();
         gauges.resize_with(names.len(), Gauges::default);
-        let latency =
-            std::array::from_fn(|_| Histogram(std::array::from_fn(|_| AtomicU64::new(0))));
+        let mut latency = Vec::new();
+        latency.resize_with(3 * names.len(), Histogram::default);
         Self { names, counters, alone, alone_stride, gauges, latency }
     }
 
@@ -164,10 +171,19 @@ impl Statistics {
         gauges.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn took(&self, scope: Scope, time: Duration) {
+    pub(crate) fn took(&self, scope: Scope, namespace: u16, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
         let bucket = (nanos.ilog2() as usize).min(BUCKETS - 1);
-        self.latency[scope as usize].0[bucket].fetch_add(1, Ordering::Relaxed);
+        self.histogram(scope, namespace).0[bucket].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn histogram(&self, scope: Scope, namespace: u16) -> &Histogram {
+        &self.latency[scope as usize * self.names.len() + usize::from(namespace)]
+    }
+
+    /// How many namespaces there are, `other` included.
+    pub(crate) fn namespaces(&self) -> usize {
+        self.names.len()
     }
 
     fn counts(&self, scope: Scope, namespace: u16) -> Counts {
@@ -202,14 +218,14 @@ impl Statistics {
             bad_values: sum(Count::BadValues),
             refused: sum(Count::Refused),
             errors: sum(Count::Errors),
-            keys: 0,
-            bytes: 0,
+            ..Counts::default()
         }
     }
 
     pub(crate) fn scope(&self, scope: Scope) -> ScopeStats {
         let mut namespaces = Vec::with_capacity(self.names.len());
         let mut total = Counts::default();
+        let mut all_times = [0; BUCKETS];
         for (i, name) in self.names.iter().enumerate() {
             let namespace = u16::try_from(i).unwrap_or(0);
             let mut counts = self.counts(scope, namespace);
@@ -223,41 +239,44 @@ impl Statistics {
                 }
             }
             if scope == Scope::Memory {
-                counts.keys = self.gauges[i].keys.load(Ordering::Relaxed);
-                counts.bytes = self.gauges[i].bytes.load(Ordering::Relaxed);
+                counts.keys = Some(self.gauges[i].keys.load(Ordering::Relaxed));
+                counts.bytes = Some(self.gauges[i].bytes.load(Ordering::Relaxed));
             }
+            let times = self.histogram(scope, namespace).times();
+            for (all, here) in all_times.iter_mut().zip(times) {
+                *all += here;
+            }
+            counts.time(&times);
             total.add(&counts);
             namespaces.push((name.clone(), counts));
         }
-        let histogram = &self.latency[scope as usize];
-        ScopeStats {
-            total,
-            namespaces,
-            latency_p50: histogram.quantile(0.5),
-            latency_p99: histogram.quantile(0.99),
-        }
+        total.time(&all_times);
+        ScopeStats { total, namespaces }
     }
 }
 
 impl Histogram {
-    /// Upper edge of the bucket in which the quantile lies; `None` before the first measurement.
-    fn quantile(&self, q: f64) -> Option<Duration> {
-        let counts: Vec<u64> = self.0.iter().map(|c| c.load(Ordering::Relaxed)).collect();
-        let total: u64 = counts.iter().sum();
-        if total == 0 {
-            return None;
-        }
-        let rank = ((total as f64 * q).ceil() as u64).max(1);
-        let mut seen = 0;
-        let bucket = counts.iter().position(|c| {
-            seen += c;
-            seen >= rank
-        })?;
-        Some(Duration::from_nanos(2u64 << bucket))
+    fn times(&self) -> [u64; BUCKETS] {
+        std::array::from_fn(|i| self.0[i].load(Ordering::Relaxed))
     }
 }
 
-/// Counts since the start. Keys and bytes are of now.
+/// Upper edge of the bucket in which the quantile lies; `None` before the first measurement.
+fn quantile(counts: &[u64; BUCKETS], q: f64) -> Option<Duration> {
+    let total: u64 = counts.iter().sum();
+    if total == 0 {
+        return None;
+    }
+    let rank = ((total as f64 * q).ceil() as u64).max(1);
+    let mut seen = 0;
+    let bucket = counts.iter().position(|c| {
+        seen += c;
+        seen >= rank
+    })?;
+    Some(Duration::from_nanos(2u64 << bucket))
+}
+
+/// Counts since the start. What is not known is `None`, not 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Lookups answered with a value.
@@ -291,10 +310,16 @@ pub struct Counts {
     pub refused: u64,
     /// Commands that failed or did not answer in time.
     pub errors: u64,
-    /// Values held.
-    pub keys: u64,
-    /// Their bytes.
-    pub bytes: u64,
+    /// Values held: of a tier, not of lookups as a whole. In memory those of now; in Redis those
+    /// the last pass of the reclaimer came by (an estimate, of all nodes together).
+    pub keys: Option<u64>,
+    /// Their bytes, known as `keys` is.
+    pub bytes: Option<u64>,
+    /// Half of the tier's lookups took no longer (upper edge of a power of two; every 64th hit of
+    /// the memory tier is timed, and each answer of Redis).
+    pub latency_p50: Option<Duration>,
+    /// 99 of 100 lookups took no longer.
+    pub latency_p99: Option<Duration>,
 }
 
 impl Counts {
@@ -321,8 +346,21 @@ impl Counts {
         self.bad_values += other.bad_values;
         self.refused += other.refused;
         self.errors += other.errors;
-        self.keys += other.keys;
-        self.bytes += other.bytes;
+        self.hold(other.keys, other.bytes);
+    }
+
+    /// Adds values held, as far as they are known.
+    pub(crate) fn hold(&mut self, keys: Option<u64>, bytes: Option<u64>) {
+        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        };
+        (self.keys, self.bytes) = (sum(self.keys, keys), sum(self.bytes, bytes));
+    }
+
+    fn time(&mut self, times: &[u64; BUCKETS]) {
+        self.latency_p50 = quantile(times, 0.5);
+        self.latency_p99 = quantile(times, 0.99);
     }
 }
 
@@ -333,11 +371,6 @@ pub struct ScopeStats {
     pub total: Counts,
     /// By namespace, in configured order, `other` last.
     pub namespaces: Vec<(String, Counts)>,
-    /// Half of the lookups took no longer (upper edge of a power of two; every 64th hit of the
-    /// memory tier is timed).
-    pub latency_p50: Option<Duration>,
-    /// 99 of 100 lookups took no longer.
-    pub latency_p99: Option<Duration>,
 }
 
 /// Everything that is counted.
@@ -347,8 +380,7 @@ pub struct CacheStats {
     pub overall: ScopeStats,
     /// The memory tier, when there is one.
     pub memory: Option<ScopeStats>,
-    /// The Redis tier, when there is one. Its keys and bytes are those of the whole Redis
-    /// database at the last probe.
+    /// The Redis tier, when there is one.
     pub redis: Option<RedisStats>,
     /// Records of invalidation applied by this node.
     pub invalidations: u64,
@@ -367,6 +399,11 @@ pub struct RedisStats {
     pub bypassed: u64,
     /// Writes that wait for its return.
     pub queued: usize,
+    /// Values whose stamp was renewed, so that they can still be verified (by reads and by the
+    /// reclaimer).
+    pub restamped: u64,
+    /// How long ago the reclaimer last counted keys and bytes to the end.
+    pub counted_ago: Option<Duration>,
     /// Times the whole namespace was cleared (overflow, flush, restart, failover).
     pub epochs: u64,
     /// Time from noticing the last outage to serving again.

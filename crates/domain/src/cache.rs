@@ -79,7 +79,8 @@ pub struct SetOptions {
 /// state before it would carry its number.
 #[async_trait]
 pub trait ChangeLog: Send + Sync + 'static {
-    /// Which log this is; another number means that seqs of before say nothing.
+    /// Which log this is; another number means that seqs of before say nothing. Made at random
+    /// with the database: caches that share a Redis tell each other apart by it.
     fn id(&self) -> u64;
     /// The number of the newest committed record, asked of the authority now.
     async fn head(&self) -> Result<u64, CacheError>;
@@ -150,10 +151,13 @@ pub struct CacheHealth {
     pub has_fallback: bool,
     /// Hits per lookup, 0.0–1.0; `None` before the first lookup.
     pub hit_rate: Option<f64>,
-    /// Values in the tier that answers first.
-    pub total_keys: u64,
-    /// Measured in this check: a write and a read of a probe value through every tier that is up.
+    /// Values in the tier that answers first; `None` while they have not been counted.
+    pub total_keys: Option<u64>,
+    /// Measured in this check: a lookup in memory and a question to Redis, as far as they are there.
     pub latency: Duration,
+    /// Why it is not healthy, in a word that does not change: `closed`, `change_log`, `redis_out`
+    /// or `redis_full`.
+    pub code: Option<&'static str>,
     /// Why it is not healthy, for people.
     pub reason: Option<String>,
 }

@@ -325,11 +325,15 @@ async fn look(
             Err(Unusable::Unreadable(_)) => (Status::Unhealthy, Some("unreachable")),
             Err(Unusable::Unwritable(_)) => (Status::Unhealthy, Some("unwritable")),
         },
-        "cache" => match node.cache.health_check().await.status {
-            rhiz_cache::CacheStatus::Healthy => FINE,
-            rhiz_cache::CacheStatus::Degraded => (Status::Degraded, Some("fallback")),
-            rhiz_cache::CacheStatus::Unhealthy => (Status::Unhealthy, Some("unusable")),
-        },
+        "cache" => {
+            let health = node.cache.health_check().await;
+            let status = match health.status {
+                rhiz_cache::CacheStatus::Healthy => Status::Healthy,
+                rhiz_cache::CacheStatus::Degraded => Status::Degraded,
+                rhiz_cache::CacheStatus::Unhealthy => Status::Unhealthy,
+            };
+            (status, health.code)
+        }
         "event_pipeline" => {
             let snapshot = node.pipeline.snapshot();
             let most = node.config.pipeline.max_queue_size as f64;

@@ -88,18 +88,16 @@ impl MemoryTier {
     }
 
     /// Looks up and counts as use; `judge` looks at the slot under the lock, which spares counting
-    /// references twice, and answers with what is shown of it. If that is something and `counted`,
-    /// it is a hit.
+    /// references twice, and answers with what is shown of it. If that is something, it is a hit.
     #[inline]
     pub(crate) fn get<R>(
         &self,
         key: &str,
-        counted: bool,
         judge: impl FnOnce(&Slot, Fit) -> Option<R>,
     ) -> Option<R> {
         self.store.get_if(key, |slot, fit, shard| {
             let shown = judge(slot, fit);
-            if counted && shown.is_some() {
+            if shown.is_some() {
                 self.stats.hit_alone(shard, slot.namespace, slot.none);
             }
             shown

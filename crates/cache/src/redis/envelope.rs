@@ -11,8 +11,11 @@
 
 /// Format of this layout; another one is a value of another version.
 const MAGIC: &[u8; 4] = b"RZ01";
+/// Where the stamp stands.
+pub(crate) const STAMP_AT: usize = MAGIC.len() + 8;
+
 /// How much of a value the reclaimer reads to judge it: fixed part, kind, key and a dozen tags.
-pub(crate) const HEADER_BYTES: isize = 4096;
+pub(crate) const HEADER_BYTES: usize = 4096;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +44,7 @@ impl<'a> Envelope<'a> {
     pub(crate) fn encode(&self) -> Option<Vec<u8>> {
         let mut out =
             Vec::with_capacity(64 + self.kind.len() + self.key.len() + self.payload.len());
-        out.extend_from_slice(MAGIC);
-        for number in [self.epoch, self.stamp, self.writer, self.write] {
-            out.extend_from_slice(&number.to_le_bytes());
-        }
-        out.extend_from_slice(&self.expires.to_le_bytes());
+        out.extend_from_slice(&self.identity());
         out.push(u8::from(self.none));
         let text = |out: &mut Vec<u8>, text: &str| {
             out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
@@ -61,6 +60,16 @@ impl<'a> Envelope<'a> {
         out.extend_from_slice(&u32::try_from(self.payload.len()).ok()?.to_le_bytes());
         out.extend_from_slice(self.payload);
         Some(out)
+    }
+
+    /// The bytes it begins with, which no other entry begins with: a writer counts its writes.
+    pub(crate) fn identity(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        for number in [self.epoch, self.stamp, self.writer, self.write] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(&self.expires.to_le_bytes());
+        out
     }
 
     /// `None` for anything that is not a whole envelope of this version.
@@ -137,6 +146,7 @@ mod tests {
         };
         let bytes = envelope.encode().expect("short texts");
         assert_eq!(Envelope::decode(&bytes).as_ref(), Some(&envelope));
+        assert_eq!(bytes[STAMP_AT..][..8], 2_u64.to_le_bytes());
         for end in 0..bytes.len() {
             assert_eq!(Envelope::decode(&bytes[..end]), None, "cut at {end}");
         }

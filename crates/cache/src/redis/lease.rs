@@ -34,7 +34,7 @@ impl RedisTier {
         let Some(live) = self.live() else { return Leasing::Unavailable };
         let lease = Lease {
             tier: self.clone(),
-            key: format!("{}l:{key}", self.config.prefix),
+            key: format!("{}l:{key}", self.space),
             token: format!("{:016x}", self.entropy.next_u64()),
             live: live.clone(),
         };

@@ -6,8 +6,8 @@
 //! everyone. A connection is handed out only after, in this order: the life of the Redis behind it
 //! is known (its run id), the epoch belongs to that life, and the backlog has been worked off.
 //!
-//! The epoch stands in Redis under one key together with the run id it was made for. A flush or
-//! an eviction takes it away; a restart or a failover comes with another run id. In each case the
+//! The epoch stands in Redis under one key together with the run id it was made for, for eight
+//! days from the last look at it. A flush or an eviction takes it away; a restart or a failover comes with another run id. In each case the
 //! next connection makes a new random epoch, and nothing from before is believed. It is looked at
 //! with every connection and every 250 ms. In between a reader needs it for nothing that counts:
 //! what is invalid is known from the stamps, and a flush leaves nothing that could be old.
@@ -21,6 +21,13 @@ use std::time::Duration;
 
 /// Keys removed from Redis in one command.
 const REMOVALS: usize = 500;
+
+/// How long the epoch's key stays after the last look at it: longer than any value.
+pub(super) const META_LASTS: Duration = Duration::from_hours(8 * 24);
+
+fn meta_lasts() -> u64 {
+    u64::try_from(META_LASTS.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// A connection that has been handed out.
 #[derive(Debug)]
@@ -62,7 +69,7 @@ const OPEN: &str = r"
 local meta = redis.call('GET', KEYS[1])
 if ARGV[3] == '0' and meta and string.sub(meta, 18) == ARGV[1] then return meta end
 meta = ARGV[2] .. ':' .. ARGV[1]
-redis.call('SET', KEYS[1], meta)
+redis.call('SET', KEYS[1], meta, 'PX', ARGV[4])
 return meta";
 
 impl RedisTier {
@@ -159,9 +166,10 @@ impl RedisTier {
             .arg(&run_id)
             .arg(format!("{fresh:016x}"))
             .arg(u8::from(anew))
+            .arg(meta_lasts())
             .query_async(&mut connection)
             .await?;
-        let shared = std::str::from_utf8(&meta)
+        let epoch = std::str::from_utf8(&meta)
             .ok()
             .filter(|meta| meta.get(17..) == Some(run_id.as_str()))
             .and_then(|meta| u64::from_str_radix(meta.get(..16)?, 16).ok())
@@ -169,7 +177,6 @@ impl RedisTier {
         if anew {
             self.backlog.lock().start_anew();
         }
-        let epoch = shared ^ self.salt;
         if self.last_epoch.swap(epoch, Ordering::AcqRel) != epoch {
             self.epochs.fetch_add(1, Ordering::Relaxed);
         }
@@ -203,19 +210,22 @@ impl RedisTier {
     }
 
     /// A numbered echo: whether replies come in the order of the questions. Also looks whether
-    /// the epoch is still there, and how many keys there are.
+    /// the epoch is still there, and lets it stay.
     async fn prove_order(
         &self,
         connection: &mut MultiplexedConnection,
         meta: &[u8],
     ) -> Result<(), LinkError> {
         let number = format!("{:016x}", self.entropy.next_u64());
-        let (echo, now, keys): (String, Option<Vec<u8>>, u64) = redis::pipe()
+        let (echo, now): (String, Option<Vec<u8>>) = redis::pipe()
             .cmd("ECHO")
             .arg(&number)
             .cmd("GET")
             .arg(&self.meta_key)
-            .cmd("DBSIZE")
+            .cmd("PEXPIRE")
+            .arg(&self.meta_key)
+            .arg(meta_lasts())
+            .ignore()
             .query_async(connection)
             .await?;
         if echo != number {
@@ -224,7 +234,6 @@ impl RedisTier {
         if now.as_deref() != Some(meta) {
             return Err(LinkError::AnotherLife);
         }
-        self.keys.store(keys, Ordering::Relaxed);
         Ok(())
     }
 

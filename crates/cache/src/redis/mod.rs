@@ -8,6 +8,7 @@ mod backlog;
 mod envelope;
 mod lease;
 mod link;
+mod restamp;
 mod sweep;
 
 use crate::config::RedisConfig;
@@ -24,6 +25,7 @@ use rhiz_domain::{Clock, Entropy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+pub(crate) use sweep::Verdict;
 use tokio::sync::Notify;
 
 /// See the module.
@@ -33,9 +35,9 @@ pub(crate) struct RedisTier {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     stats: Arc<Statistics>,
+    /// What the keys of this cache begin with, and no others.
+    space: String,
     meta_key: String,
-    /// Mixed into the epoch: which change log the stamps belong to.
-    salt: u64,
     /// This process among those that write.
     writer: u64,
     writes: AtomicU64,
@@ -50,7 +52,16 @@ pub(crate) struct RedisTier {
     epochs: AtomicU64,
     outages: AtomicU64,
     bypassed: AtomicU64,
-    keys: AtomicU64,
+    restamped: AtomicU64,
+    counted: Mutex<Option<Counted>>,
+}
+
+/// What the reclaimer came by in one pass.
+#[derive(Debug)]
+struct Counted {
+    at: Duration,
+    /// Keys and bytes, by namespace.
+    held: Vec<(u64, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +104,9 @@ pub(crate) struct Write<'a> {
 }
 
 impl RedisTier {
+    /// `salt` says whose values these are: the same for nodes that follow one change log, another
+    /// for all others. It stands in every key, so that caches with different ones neither see nor
+    /// sweep nor wait for each other.
     pub(crate) fn new(
         config: RedisConfig,
         salt: u64,
@@ -101,11 +115,20 @@ impl RedisTier {
         stats: Arc<Statistics>,
     ) -> Result<Arc<Self>, CacheError> {
         let client = redis::Client::open(config.url.as_str()).map_err(|error| {
-            let reason = format!("{error}; redis://host:port/db is needed");
+            let reason = format!(
+                "{error}; redis://[user:password@]host[:port][/db], the same with rediss, or \
+                 unix:///path?db=number is needed"
+            );
             CacheError::Setting { name: "redis.url", reason }
         })?;
+        if config.url.starts_with("rediss:") {
+            // Which cryptography TLS uses is the process's choice; this one if it has made none.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let space = format!("{}{salt:016x}:", config.prefix);
         Ok(Arc::new(Self {
-            meta_key: format!("{}meta", config.prefix),
+            meta_key: format!("{space}meta"),
+            space,
             backlog: Mutex::new(Backlog::new(config.queue_capacity)),
             writer: entropy.next_u64(),
             config,
@@ -113,7 +136,6 @@ impl RedisTier {
             clock,
             entropy,
             stats,
-            salt,
             writes: AtomicU64::new(0),
             live: RwLock::new(None),
             condition: Mutex::new(Condition::default()),
@@ -125,12 +147,13 @@ impl RedisTier {
             epochs: AtomicU64::new(0),
             outages: AtomicU64::new(0),
             bypassed: AtomicU64::new(0),
-            keys: AtomicU64::new(0),
+            restamped: AtomicU64::new(0),
+            counted: Mutex::new(None),
         }))
     }
 
     fn value_key(&self, key: &str) -> String {
-        [self.config.prefix.as_str(), "v:", key].concat()
+        [self.space.as_str(), "v:", key].concat()
     }
 
     pub(crate) fn live(&self) -> Option<Arc<Live>> {
@@ -160,7 +183,11 @@ impl RedisTier {
             .await;
         match asked {
             Ok(value) => {
-                self.stats.took(Scope::Redis, self.clock.elapsed().saturating_sub(start));
+                self.stats.took(
+                    Scope::Redis,
+                    namespace,
+                    self.clock.elapsed().saturating_sub(start),
+                );
                 value.map_or(Fetched::Nothing, |value| Fetched::Found(value, live))
             }
             Err(error) => {
@@ -274,27 +301,42 @@ impl RedisTier {
         self.give_up(live, &error.into());
     }
 
-    /// Why Redis is not all it should be; `None` when it is.
-    pub(crate) fn complaint(&self) -> Option<String> {
+    /// Why Redis is not all it should be, in a word and for people; `None` when it is.
+    pub(crate) fn complaint(&self) -> Option<(&'static str, String)> {
         let condition = self.condition.lock();
         if self.live.read().is_none() {
             let reason = condition.reason.as_deref().unwrap_or("not connected yet");
-            return Some(format!("Redis is out: {reason}"));
+            return Some(("redis_out", format!("Redis is out: {reason}")));
         }
         let now = self.clock.elapsed();
         condition
             .full_at
             .is_some_and(|at| now.saturating_sub(at) < FULL_FOR)
-            .then(|| "Redis refuses writes: its memory is full".to_owned())
+            .then(|| ("redis_full", "Redis refuses writes: its memory is full".to_owned()))
     }
 
-    pub(crate) fn keys(&self) -> u64 {
-        self.keys.load(Ordering::Relaxed)
+    /// Writes and removals this process has begun.
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Values of this cache, if they have been counted.
+    pub(crate) fn keys(&self) -> Option<u64> {
+        self.counted.lock().as_ref().map(|counted| counted.held.iter().map(|held| held.0).sum())
     }
 
     pub(crate) fn statistics(&self) -> RedisStats {
         let mut scope = self.stats.scope(Scope::Redis);
-        scope.total.keys = self.keys();
+        let counted = self.counted.lock();
+        for (here, (keys, bytes)) in
+            scope.namespaces.iter_mut().zip(counted.iter().flat_map(|counted| &counted.held))
+        {
+            here.1.hold(Some(*keys), Some(*bytes));
+            scope.total.hold(Some(*keys), Some(*bytes));
+        }
+        let now = self.clock.elapsed();
+        let counted_ago = counted.as_ref().map(|counted| now.saturating_sub(counted.at));
+        drop(counted);
         let condition = self.condition.lock();
         RedisStats {
             scope,
@@ -302,6 +344,8 @@ impl RedisTier {
             outages: self.outages.load(Ordering::Relaxed),
             bypassed: self.bypassed.load(Ordering::Relaxed),
             queued: self.backlog.lock().len(),
+            restamped: self.restamped.load(Ordering::Relaxed),
+            counted_ago,
             epochs: self.epochs.load(Ordering::Relaxed),
             last_recovery: condition.last_recovery,
         }

@@ -145,6 +145,8 @@ struct Told {
     done: Done,
     /// How often each fault befell something, with its name.
     felt: Vec<(&'static str, usize)>,
+    /// Values of Redis whose stamp was renewed.
+    restamped: u64,
 }
 
 async fn history(seed: u64, broken: Broken) -> Told {
@@ -156,6 +158,9 @@ async fn history(seed: u64, broken: Broken) -> Told {
             Node::start(&server, Some(authority.clone()), |config: &mut CacheConfig| {
                 // Few enough that Redis is asked often.
                 config.max_keys = 4;
+                // So few that stamps fade, and are renewed, all the time.
+                config.index_capacity = 6;
+                config.reclaim_redis_every = Duration::from_secs(1);
             })
             .await,
         );
@@ -192,11 +197,12 @@ async fn history(seed: u64, broken: Broken) -> Told {
     for task in tasks {
         task.await.expect("no task panics");
     }
+    let mut restamped = 0;
     for node in run.nodes.iter() {
         let stats = node.cache.stats();
         let (total, redis) = (stats.overall.total, stats.redis.expect("tiered"));
         eprintln!(
-            "seed {seed} {broken:?}: {} reads, hits {} (Redis {}), hidden {}, outages {}, epochs {}, bad {}",
+            "seed {seed} {broken:?}: {} reads, hits {} (Redis {}), hidden {}, outages {}, epochs {}, bad {}, restamped {}",
             run.reads.load(Ordering::Relaxed),
             total.hits,
             redis.scope.total.hits,
@@ -204,7 +210,9 @@ async fn history(seed: u64, broken: Broken) -> Told {
             redis.outages,
             redis.epochs,
             total.bad_values,
+            redis.restamped,
         );
+        restamped += redis.restamped;
         node.cache.close().await;
     }
     let sum = |of: fn(&Felt) -> &AtomicUsize| {
@@ -220,16 +228,17 @@ async fn history(seed: u64, broken: Broken) -> Told {
     let done = done.lock().clone();
     eprintln!("seed {seed} {broken:?}: {done:?} {felt:?}");
     let stale = run.stale.lock().clone();
-    Told { stale, reads: run.reads.load(Ordering::Relaxed), done, felt }
+    Told { stale, reads: run.reads.load(Ordering::Relaxed), done, felt, restamped }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_stale_read_whatever_happens_to_redis() {
     let mut felt = std::collections::BTreeMap::<_, usize>::new();
-    let mut lost_writes = 0;
+    let (mut lost_writes, mut restamped) = (0, 0);
     for seed in 1..=3 {
         let told = history(seed, Broken::Nothing).await;
         assert!(told.stale.is_empty(), "seed {seed}: {:#?}", told.stale);
+        restamped += told.restamped;
         assert!(told.reads > 1_000, "seed {seed}: only {} reads were made", told.reads);
         let done = told.done;
         assert!(done.rounds > 0, "seed {seed}: not every kind of fault was there: {done:?}");
@@ -242,6 +251,7 @@ async fn no_stale_read_whatever_happens_to_redis() {
     }
     assert!(felt.values().all(|times| *times > 0), "a fault that nobody felt: {felt:?}");
     assert!(lost_writes > 0, "no failover lost anything");
+    assert!(restamped > 30, "only {restamped} stamps were renewed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -278,6 +288,7 @@ async fn registers(seed: u64, lie: bool) -> Vec<String> {
     for _ in 0..2 {
         let few = |config: &mut CacheConfig| {
             config.max_keys = 2;
+            config.index_capacity = 6;
             if let (1, Tiers::Tiered(redis)) = (nodes.len(), &mut config.tiers) {
                 // Its writes are there when they return, also on a busy machine.
                 redis.command_timeout = Duration::from_secs(10);

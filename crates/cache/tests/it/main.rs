@@ -7,4 +7,5 @@ mod memory;
 mod outages;
 mod proxy;
 mod redis_server;
+mod sharing;
 mod world;

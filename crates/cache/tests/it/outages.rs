@@ -3,7 +3,7 @@
 
 use crate::proxy::Fault;
 use crate::redis_server::RedisServer;
-use crate::world::{Authority, Node, calls, command, info, pass};
+use crate::world::{Authority, Node, calls, command, info, place, until};
 use rhiz_cache::{
     CacheConfig, CacheService, CacheStatus, Call, Computed, Consistency, SetOptions, Tiers,
 };
@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 async fn alone(server: &RedisServer) -> Node {
     Node::start(server, None, |config: &mut CacheConfig| config.max_keys = 16).await
@@ -27,7 +28,7 @@ async fn set(cache: &CacheService, key: &str, value: &str) {
 }
 
 /// Pushes everything out of the node's memory, so that Redis is asked.
-async fn forget(cache: &CacheService) {
+pub(crate) async fn forget(cache: &CacheService) {
     for i in 0..64 {
         let key = format!("filler:{i}");
         for _ in 0..3 {
@@ -35,15 +36,6 @@ async fn forget(cache: &CacheService) {
             cache.get_or_compute(&key, Call::EVENTUAL, compute).await.expect("computed");
         }
     }
-}
-
-async fn until(what: &str, holds: impl AsyncFn() -> bool) -> Duration {
-    let clock = SystemClock::default();
-    while !holds().await {
-        assert!(clock.elapsed() < Duration::from_secs(10), "{what}: not within 10 s");
-        pass(Duration::from_millis(2)).await;
-    }
-    clock.elapsed()
 }
 
 async fn status(node: &Node) -> CacheStatus {
@@ -73,6 +65,7 @@ async fn a_dead_redis_costs_requests_nothing_and_comes_back_by_itself() {
     assert!(each < Duration::from_millis(1));
     let health = node.cache.health_check().await;
     assert_eq!((health.status, health.has_fallback), (CacheStatus::Degraded, true));
+    assert_eq!(health.code, Some("redis_out"));
     assert!(health.reason.expect("a reason").contains("Redis is out"));
     assert_eq!(get(&node.cache, "k").await.as_deref(), Some("in memory"), "memory serves");
     set(&node.cache, "k", "never fails").await;
@@ -184,9 +177,11 @@ async fn an_overflowing_backlog_clears_everything() {
 async fn a_flush_or_an_evicted_epoch_resurrects_nothing() {
     let server = RedisServer::start();
     let node = alone(&server).await;
-    for (round, words) in [&["FLUSHALL"][..], &["DEL", "rhiz:meta"][..]].into_iter().enumerate() {
+    let meta = place(&server, "meta").await.expect("an epoch");
+    for (round, words) in [&["FLUSHALL"][..], &["DEL", &meta][..]].into_iter().enumerate() {
         set(&node.cache, "k", "before").await;
-        let dump = command(&server, &["GET", "rhiz:v:k"]).await.expect("Redis");
+        let k = place(&server, "v:k").await.expect("there");
+        let dump = command(&server, &["GET", &k]).await.expect("Redis");
         command(&server, words).await.expect("Redis");
         forget(&node.cache).await;
         until("a new epoch", async || {
@@ -197,7 +192,7 @@ async fn a_flush_or_an_evicted_epoch_resurrects_nothing() {
         // What a lagging replica or an old snapshot would bring back.
         let redis::Value::BulkString(bytes) = dump else { panic!("a value") };
         let mut direct = server.direct().await;
-        redis::cmd("SET").arg("rhiz:v:k").arg(bytes).exec_async(&mut direct).await.expect("Redis");
+        redis::cmd("SET").arg(k).arg(bytes).exec_async(&mut direct).await.expect("Redis");
         assert_eq!(get(&node.cache, "k").await, None);
     }
 }
@@ -212,6 +207,7 @@ async fn a_full_redis_refuses_writes_and_the_service_goes_on() {
     assert_eq!(get(&node.cache, "k").await.as_deref(), Some("new"), "from memory");
     let health = node.cache.health_check().await;
     assert_eq!(health.status, CacheStatus::Degraded);
+    assert_eq!(health.code, Some("redis_full"));
     assert!(health.reason.expect("a reason").contains("full"));
     forget(&node.cache).await;
     assert_ne!(get(&node.cache, "k").await.as_deref(), Some("old"), "removed, or not believed");
@@ -224,18 +220,18 @@ async fn bad_values_are_misses_that_are_counted() {
     let node = alone(&server).await;
     let mut direct = server.direct().await;
     set(&node.cache, "k", "good").await;
-    let good: Vec<u8> =
-        redis::cmd("GET").arg("rhiz:v:k").query_async(&mut direct).await.expect("there");
+    let k = place(&server, "v:k").await.expect("there");
+    let good: Vec<u8> = redis::cmd("GET").arg(&k).query_async(&mut direct).await.expect("there");
     let older = [b"RZ00", &good[4..]].concat();
     let cut = good[..good.len() - 1].to_vec();
     let rubbish = b"\x80\x04\x95cposix\nsystem\n".to_vec();
     for (count, bad) in [older, cut, rubbish, Vec::new()].into_iter().enumerate() {
         forget(&node.cache).await;
-        redis::cmd("SET").arg("rhiz:v:k").arg(bad).exec_async(&mut direct).await.expect("Redis");
+        redis::cmd("SET").arg(&k).arg(bad).exec_async(&mut direct).await.expect("Redis");
         assert_eq!(get(&node.cache, "k").await, None);
         assert_eq!(node.cache.stats().overall.total.bad_values, count as u64 + 1);
         let there: bool =
-            redis::cmd("EXISTS").arg("rhiz:v:k").query_async(&mut direct).await.expect("Redis");
+            redis::cmd("EXISTS").arg(&k).query_async(&mut direct).await.expect("Redis");
         assert!(!there, "removed");
     }
     set(&node.cache, "k", "a text").await;
@@ -256,14 +252,16 @@ async fn one_missing_key_is_computed_once_across_nodes() {
         nodes.push(Node::start(&server, Some(authority.clone()), |_| {}).await);
     }
     let computed = Arc::new(AtomicUsize::new(0));
+    let gate = Arc::new(Semaphore::new(0));
     let callers: Vec<_> = (0..10_000)
         .map(|i| {
             let (cache, computed) = (nodes[i % 2].cache.clone(), computed.clone());
+            let gate = gate.clone();
             tokio::spawn(async move {
                 cache
                     .get_or_compute("trust:score:a", Call::FENCED, || async move {
                         computed.fetch_add(1, Ordering::SeqCst);
-                        pass(Duration::from_millis(100)).await;
+                        let _permit = gate.acquire().await.expect("open");
                         Ok::<_, Infallible>(Computed::new(7_u64))
                     })
                     .await
@@ -271,6 +269,11 @@ async fn one_missing_key_is_computed_once_across_nodes() {
             })
         })
         .collect();
+    // All but one of each node wait; and of those two, one has been refused the lease.
+    let waiting = || -> u64 { nodes.iter().map(|n| n.cache.stats().overall.total.coalesced).sum() };
+    until("everybody waits", async || waiting() == 9_998).await;
+    until("the other node looks again", async || calls(&server, "get").await > 4).await;
+    gate.add_permits(1);
     for caller in callers {
         assert_eq!(*caller.await.expect("task"), 7);
     }

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     ReorderReplies(usize),
     /// Removals are answered, but not made.
     LieAboutRemovals,
+    /// Renewals of a stamp, and what comes behind them, stay on the way until it ends.
+    HoldRenewals,
 }
 
 /// How often each fault really befell something on its way.
@@ -150,6 +152,11 @@ async fn pump_requests(
         hindrance(&mut faults, counts).await;
         while let Some(end) = frame_end(&buffer) {
             let frame: Vec<u8> = buffer.drain(..end).collect();
+            if *faults.borrow() == Fault::HoldRenewals && frame.windows(8).any(|w| w == b"SETRANGE")
+            {
+                felt(&counts.swallowed);
+                let _ = faults.wait_for(|fault| *fault != Fault::HoldRenewals).await;
+            }
             let removal = frame.windows(6).take(16).any(|w| w == b"UNLINK");
             if *faults.borrow() == Fault::LieAboutRemovals && removal {
                 // The client waits for each removal before it goes on, as the tests use it.

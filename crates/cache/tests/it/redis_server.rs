@@ -8,19 +8,21 @@ use tempfile::TempDir;
 /// A running `redis-server`. That the binary is missing fails the test.
 pub(crate) struct RedisServer {
     child: Child,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
     pub(crate) port: u16,
+    more: Vec<String>,
 }
 
 impl RedisServer {
     pub(crate) fn start() -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a free port")
-            .port();
-        let child = run(port, &folder);
-        Self { child, folder, port }
+        Self::start_in(TempDir::new().expect("a temporary folder"), Vec::new())
+    }
+
+    /// With more settings than the usual.
+    pub(crate) fn start_in(folder: TempDir, more: Vec<String>) -> Self {
+        let port = free_port();
+        let child = run(port, &folder, &more);
+        Self { child, folder, port, more }
     }
 
     /// kill -9.
@@ -31,7 +33,7 @@ impl RedisServer {
 
     /// On the same port, with what it had saved.
     pub(crate) fn start_again(&mut self) {
-        self.child = run(self.port, &self.folder);
+        self.child = run(self.port, &self.folder, &self.more);
     }
 
     pub(crate) fn address(&self) -> String {
@@ -48,6 +50,13 @@ impl RedisServer {
     }
 }
 
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
+}
+
 impl Drop for RedisServer {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -55,13 +64,16 @@ impl Drop for RedisServer {
     }
 }
 
-fn run(port: u16, folder: &TempDir) -> Child {
+fn run(port: u16, folder: &TempDir, more: &[String]) -> Child {
     let mut child = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "no", "--logfile", "", "--enable-debug-command", "yes"])
         .args(["--repl-diskless-sync-delay", "0"])
         .arg("--dir")
         .arg(folder.path())
+        .arg("--unixsocket")
+        .arg(folder.path().join("redis.sock"))
+        .args(more)
         .stdout(Stdio::piped())
         .spawn()
         .expect("redis-server is installed (apt-get install redis-server)");

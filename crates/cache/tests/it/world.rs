@@ -25,6 +25,7 @@ pub(crate) struct Authority {
     lied_head: AtomicU64,
     /// The log does not answer.
     pub(crate) silent: AtomicBool,
+    id: u64,
 }
 
 #[derive(Default)]
@@ -35,7 +36,13 @@ struct State {
 
 impl Authority {
     pub(crate) fn new() -> Arc<Self> {
+        Self::with_id(42)
+    }
+
+    /// Another database.
+    pub(crate) fn with_id(id: u64) -> Arc<Self> {
         Arc::new(Self {
+            id,
             state: Mutex::default(),
             clock: SystemClock::default(),
             lies: AtomicBool::new(false),
@@ -59,7 +66,10 @@ impl Authority {
         state.history[entity].push(self.clock.elapsed());
         // Numbers grow in the order of commits, with gaps.
         let seq = state.log.last().map_or(0, |r| r.seq) + 1 + (entity as u64 % 2);
-        let record = Invalidation { seq, targets: vec![Target::Tag(tag(entity))] };
+        // And things that nobody here has read: a small index forgets over them.
+        let others = (0..3).map(|i| Target::Tag(format!("other:{seq}:{i}")));
+        let targets = others.chain([Target::Tag(tag(entity))]).collect();
+        let record = Invalidation { seq, targets };
         state.log.push(record.clone());
         record
     }
@@ -72,7 +82,7 @@ pub(crate) fn tag(entity: usize) -> String {
 #[async_trait]
 impl ChangeLog for Authority {
     fn id(&self) -> u64 {
-        42
+        self.id
     }
     async fn head(&self) -> Result<u64, CacheError> {
         if self.silent.load(Ordering::SeqCst) {
@@ -123,6 +133,39 @@ impl Node {
     }
 }
 
+/// Looks until it is so; answers how long that took. Redis gives no signal.
+pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) -> Duration {
+    let clock = SystemClock::default();
+    while !holds().await {
+        assert!(clock.elapsed() < Duration::from_secs(10), "{what}: not within 10 s");
+        pass(Duration::from_millis(2)).await;
+    }
+    clock.elapsed()
+}
+
+/// Where the value under a key stands in Redis, if it is there: behind whose it is.
+pub(crate) async fn place(server: &RedisServer, key: &str) -> Option<String> {
+    let mut connection = server.direct().await;
+    let pattern = format!("rhiz:????????????????:{key}");
+    let mut cursor = 0_u64;
+    loop {
+        let (next, found): (u64, Vec<String>) = redis::cmd("SCAN")
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(&pattern)
+            .arg("COUNT")
+            .arg(1000)
+            .query_async(&mut connection)
+            .await
+            .expect("Redis");
+        match found.into_iter().next() {
+            Some(found) => return Some(found),
+            None if next == 0 => return None,
+            None => cursor = next,
+        }
+    }
+}
+
 /// A seeded choice.
 pub(crate) struct Dice(SeededEntropy);
 
@@ -138,7 +181,10 @@ impl Dice {
     }
 }
 
-/// The network's and the computations' time passes.
+/// Lets real time pass. For nothing that could be waited for: only where a history is made of
+/// time itself (how long a fault lasts, a computation takes, a worker pauses) and for the pauses of
+/// [`until`]. Tokio's paused clock cannot stand in: the proxy, the sockets and `redis-server` do
+/// not follow it.
 pub(crate) async fn pass(time: Duration) {
     let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
 }
@@ -246,7 +292,14 @@ async fn fail_over(old: &RedisServer, next: &RedisServer, nodes: &[Node], dice: 
     assert!(info(next, "replication").await.contains("master_link_status:up"), "it follows");
     command(next, &["REPLICAOF", "NO", "ONE"]).await.expect("Redis");
     let before = calls(old, "set").await;
-    pass(dice.millis(50, 150)).await;
+    // Something must be lost; how much more is the dice's choice. (No way to Redis may be open.)
+    let wanted = 1 + dice.below(20) as u64;
+    for _ in 0..30 {
+        if calls(old, "set").await >= before + wanted {
+            break;
+        }
+        pass(Duration::from_millis(5)).await;
+    }
     for node in nodes {
         node.proxy.lead_to(next.address());
         node.proxy.set(Fault::Cut);

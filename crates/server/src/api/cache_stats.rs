@@ -1,4 +1,4 @@
-//! The cache's statistics, as they are shown.
+//! The cache's statistics, as they are shown: what is not known is `null`, not 0.
 
 use rhiz_cache::{CacheStats, Counts, ScopeStats};
 use serde_json::{Value, json};
@@ -24,11 +24,16 @@ fn counts(c: &Counts) -> Value {
         "keys": c.keys,
         "bytes": c.bytes,
         "hit_rate": c.hit_rate(),
+        "latency_p50_ms": ms(c.latency_p50),
+        "latency_p99_ms": ms(c.latency_p99),
     })
 }
 
+fn ms(time: Option<Duration>) -> Option<f64> {
+    time.map(|time| time.as_secs_f64() * 1e3)
+}
+
 fn scope(s: &ScopeStats) -> Value {
-    let ms = |d: Option<Duration>| d.map(|d| d.as_secs_f64() * 1e3);
     json!({
         "total": counts(&s.total),
         "namespaces": s
@@ -36,8 +41,6 @@ fn scope(s: &ScopeStats) -> Value {
             .iter()
             .map(|(name, c)| (name.clone(), counts(c)))
             .collect::<serde_json::Map<_, _>>(),
-        "latency_p50_ms": ms(s.latency_p50),
-        "latency_p99_ms": ms(s.latency_p99),
     })
 }
 
@@ -53,7 +56,9 @@ pub(super) fn shown(stats: &CacheStats) -> Value {
             "bypassed": r.bypassed,
             "queued": r.queued,
             "epochs": r.epochs,
-            "last_recovery_ms": r.last_recovery.map(|d| d.as_secs_f64() * 1e3),
+            "restamped": r.restamped,
+            "counted_ms_ago": ms(r.counted_ago),
+            "last_recovery_ms": ms(r.last_recovery),
         })),
         "invalidations": stats.invalidations,
     })

@@ -71,6 +71,10 @@ async fn detailed(State(app): State<Arc<App>>, headers: HeaderMap) -> (StatusCod
         "environment": app.node.config.api.environment,
         "dependencies": snapshot.details(),
         "cache": {
+            "status": cache.status.as_str(),
+            "error": cache.code,
+            "reason": cache.reason,
+            "latency_ms": cache.latency.as_secs_f64() * 1e3,
             "backend": cache.backend,
             "has_fallback": cache.has_fallback,
             "hit_rate": cache.hit_rate,

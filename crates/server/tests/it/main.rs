@@ -1,6 +1,7 @@
 //! The built binary, as its users run it.
 
 mod bad_input;
+mod cache_health;
 mod caching;
 mod cli;
 mod crash;
