@@ -3,7 +3,7 @@
 //! `cargo bench -p rhiz-graph -- [paths] [apply] [scores] [updates] [predict] [otc] [epinions] [1m] [10m]`
 //! (everything but 10m without arguments). `emit=DIR` writes networks, pairs and our answers for
 //! `benches/peers/graph`, and measures nothing else. `changes=N` makes N changes of each kind instead
-//! of 5,000, long enough to look into what they do.
+//! of 5,000, long enough to look into what they do; `attestations=N` only loads, with that many.
 #![expect(clippy::print_stdout, reason = "a table is what it is for")]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 
@@ -28,6 +28,8 @@ fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let emit = asked.iter().find_map(|a| a.strip_prefix("emit=")).map(str::to_owned);
     let changes = asked.iter().find_map(|a| a.strip_prefix("changes=")?.parse().ok());
+    let attestations =
+        asked.iter().find_map(|a| a.strip_prefix("attestations=")?.parse::<usize>().ok());
     let asked: Vec<String> = asked.into_iter().filter(|a| !a.contains('=')).collect();
     let wants = |what: &str| asked.is_empty() || asked.iter().any(|a| a == what);
     let sections = ["paths", "apply", "scores", "updates", "predict"];
@@ -63,6 +65,10 @@ fn main() {
             memory.facts as f64 / memory.edges as f64,
             memory.derived as f64 / memory.edges as f64,
         );
+        if let Some(count) = attestations {
+            load_attested(&network, count);
+            continue;
+        }
         if let Some(dir) = &emit {
             let written = emit::emit(dir.as_ref(), name, &graph, &network);
             written.unwrap_or_else(|e| panic!("{dir}: {e}"));
@@ -84,6 +90,24 @@ fn main() {
             updates(&graph, &network);
         }
     }
+}
+
+/// What attestations add to a load: by random people, about random relationships.
+fn load_attested(network: &Network, count: usize) {
+    let entities: Vec<_> = network.entities().collect();
+    let facts: Vec<RelationshipFact> = network.relationships().collect();
+    let mut dice = Dice(5);
+    let attestations: Vec<_> = (0..count)
+        .map(|n| {
+            let target = network.relationship(dice.below(network.statements.len())).key;
+            attestation(1 + dice.below(network.people as usize) as u32, n as u64, target)
+        })
+        .collect();
+    let start = Instant::now();
+    let graph =
+        Graph::load(TODAY, 0, entities.into_iter(), facts.into_iter(), attestations.into_iter());
+    println!("load, {count} attestations {:.2?}", start.elapsed());
+    assert_eq!(graph.stats().total_attestations, count);
 }
 
 struct Times(Vec<Duration>);

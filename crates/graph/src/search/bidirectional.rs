@@ -25,50 +25,19 @@
 //! it cannot have passed the edge over for the same reason, because then we had been first. As
 //! edges are sorted by cost, one such edge ends the list.
 
-use super::filter::Filter;
 use super::order::Order;
-use crate::web::Web;
+use super::task::{INFINITE, NOTHING_LEFT, OutOfTime, STEP_WORK, Task, caps};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 const NO: u32 = u32::MAX;
-/// More than any key; two of them still add up.
-pub(super) const INFINITE: u64 = 1 << 40;
 /// A heap entry is a key and, in its lower bits, the place of the entity.
 const PLACE_BITS: u32 = 30;
-
-/// From this ratio of what is around the ends on, the lesser one may go a hop further. Measured:
-/// 16 is better than 4 and 64 on Epinions and on a power law.
-const LOPSIDED: usize = 16;
-/// What a step costs besides its edges, in edges.
-const STEP_WORK: usize = 4;
-/// More work than any end ever does.
-const NOTHING_LEFT: usize = 1 << 48;
 
 /// In a row's first number, beside the entity's number of 29 bits.
 const BANNED: u32 = 1 << 31;
 const NO_FIRST: u32 = 1 << 30;
 const ID: u32 = (1 << 29) - 1;
-
-/// One search.
-pub(super) struct Task<'a> {
-    pub(super) web: &'a Web,
-    pub(super) filter: &'a Filter<'a>,
-    pub(super) from: u32,
-    pub(super) to: u32,
-    pub(super) max_hops: u32,
-    /// Nothing worse than this key is wanted.
-    pub(super) at_most: u64,
-    /// So many paths are wanted in the end: what is worse than that many which were met is not
-    /// looked for.
-    pub(super) wanted: usize,
-    /// May not be on the path.
-    pub(super) banned: &'a [u32],
-    /// May not be the first stop after `from`.
-    pub(super) no_first: &'a [u32],
-    /// Orders record slots by their URIs.
-    pub(super) compare: &'a dyn Fn(u32, u32) -> Ordering,
-}
 
 /// A path: its key and the entities on it, both ends included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,10 +45,6 @@ pub(super) struct Found {
     pub(super) key: u64,
     pub(super) nodes: Vec<u32>,
 }
-
-/// The time for a search is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct OutOfTime;
 
 /// Where two halves meet: a place, and the hops to it from either end.
 #[derive(Debug, Clone, Copy)]
@@ -113,13 +78,6 @@ pub(super) struct Scratch {
     met: Vec<(u64, Vec<u32>)>,
 }
 
-/// About how much there is within two hops: the degrees of the nearest neighbours.
-fn around(task: &Task<'_>, id: u32) -> usize {
-    let edges = task.web.edges(id);
-    let near = edges.low.iter().take(8).chain(edges.high.iter().take(8));
-    edges.len() + near.map(|half| task.web.edges(half.neighbour()).len()).sum::<usize>()
-}
-
 impl Scratch {
     fn start(&mut self, task: &Task<'_>) {
         if self.places.len() < task.web.nodes() {
@@ -129,15 +87,7 @@ impl Scratch {
         self.origins.clear();
         self.heaps.iter_mut().for_each(BinaryHeap::clear);
         self.meetings.clear();
-        // The odd hop goes to the end with less around it; where that is very little, one more.
-        self.caps = [task.max_hops / 2; 2];
-        let near = [around(task, task.from), around(task, task.to)];
-        let small = usize::from(near[1] < near[0]);
-        self.caps[small] += task.max_hops % 2;
-        if self.caps[1 - small] > 1 && near[small] * LOPSIDED < near[1 - small] {
-            self.caps[small] += 1;
-            self.caps[1 - small] -= 1;
-        }
+        self.caps = caps(task);
         // Rows of one, two or three quarters of a cache line.
         self.stride = (1 + task.max_hops as usize).next_multiple_of(4);
         self.leaf = [INFINITE; 2];

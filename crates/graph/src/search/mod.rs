@@ -8,17 +8,18 @@ mod bidirectional;
 mod filter;
 mod order;
 mod several;
+mod task;
+mod walks;
 
 pub(crate) use filter::Filter;
 
 use crate::formula::Trust;
 use crate::graph::Graph;
 use crate::web::Web;
-use bidirectional::Scratch;
 use order::{Shortest, Strongest};
 use parking_lot::Mutex;
 use rhiz_domain::fact::{EntityId, RecordKey};
-use several::{Question, Way};
+use several::{Memory, Question, Way};
 use std::sync::Arc;
 
 /// What makes one path better than another.
@@ -129,10 +130,10 @@ pub struct Relax {
 
 /// Memory of searches that are over, for those to come.
 #[derive(Debug, Default)]
-pub(crate) struct Pool(Mutex<Vec<Scratch>>);
+pub(crate) struct Pool(Mutex<Vec<Memory>>);
 
 impl Pool {
-    fn with<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
         let mut scratch = self.0.lock().pop().unwrap_or_default();
         let answer = work(&mut scratch);
         self.0.lock().push(scratch);

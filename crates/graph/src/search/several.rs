@@ -1,15 +1,28 @@
-//! The k best loopless paths: Yen's partition, with Lawler's restriction.
+//! The k best loopless paths.
+//!
+//! Where the k best walks are paths, they are the answer: [`super::walks`] finds them in one
+//! search. Otherwise (in a hundred questions about one) it is Yen's partition, with Lawler's
+//! restriction.
 //!
 //! What is not yet answered is cut into sets of paths that share a prefix and avoid some next
 //! stops. Each set's best path is a candidate; the best candidate is the next answer, and its own
 //! set is cut further. A set needs to be searched only for what is better than the candidates at
 //! hand.
 
-use super::bidirectional::{Found, INFINITE, OutOfTime, Scratch, Task};
+use super::bidirectional::{Found, Scratch};
 use super::filter::Filter;
 use super::order::Order;
+use super::task::{INFINITE, OutOfTime, Task};
+use super::walks::Walks;
 use crate::web::Web;
 use std::cmp::Ordering;
+
+/// The memory of searches, used again and again.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    scratch: Scratch,
+    walks: Walks,
+}
 
 /// A path that is the best of its set.
 struct Candidate {
@@ -47,7 +60,7 @@ impl Question<'_> {
     pub(super) fn best<O: Order>(
         &self,
         k: usize,
-        scratch: &mut Scratch,
+        Memory { scratch, walks }: &mut Memory,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Vec<Way>, OutOfTime> {
         let mut answers: Vec<Way> = Vec::with_capacity(k);
@@ -63,6 +76,16 @@ impl Question<'_> {
             no_first: &[],
             compare: self.compare,
         };
+        if k > 1 {
+            let walks = walks.search::<O>(&task, go_on)?;
+            let paths = walks.iter().filter(|walk| walk.is_path()).take(k);
+            let ways: Vec<Way> = paths
+                .map(|walk| Way { nodes: walk.nodes.clone(), slots: walk.slots.clone() })
+                .collect();
+            if ways.len() == k || walks.len() < task.wanted {
+                return Ok(ways);
+            }
+        }
         let Some(first) = scratch.search::<O>(&task, go_on)? else { return Ok(answers) };
         let worst = scratch.worst();
         // Best last.

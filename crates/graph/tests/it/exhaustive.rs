@@ -4,7 +4,7 @@
 //! `RHIZ_GRAPH_WORLDS` says how many (in the long run 100,000).
 
 use crate::naive::Naive;
-use crate::world::{Dice, World};
+use crate::world::{Dice, World, states};
 use rhiz_domain::fact::EntityId;
 use rhiz_graph::{Algorithm, Graph, NeighbourQuery, PathError, PathQuery};
 
@@ -198,6 +198,84 @@ fn every_answer_is_that_of_exhaustive_search() {
         check_neighbours(&graph, &naive, &mut dice);
         if seed % 4 == 0 {
             check_scores(&graph, &naive, seed);
+        }
+    }
+}
+
+/// People in layers, everyone tied to most of the next layer and to some of their own: many ways
+/// as good as one another lead to one place, and some of the best walks come to one twice.
+fn layered(dice: &mut Dice) -> World {
+    let people = 6 + dice.below(6) as u32;
+    let layers = 3 + dice.below(3);
+    let layer: Vec<usize> = (0..people).map(|_| dice.below(layers)).collect();
+    let some: [&[u8]; 4] = [&[100], &[90, 100], &[50, 80, 100], &[60, 63, 70, 77, 84, 90, 99]];
+    let strengths = dice.pick(&some);
+    let (next, own) = (dice.pick(&[70, 100]), dice.pick(&[0, 20, 60]));
+    let mutual = dice.pick(&[0, 50, 100]);
+    let mut relationships = Vec::new();
+    for a in 1..=people {
+        for b in a + 1..=people {
+            let apart = layer[a as usize - 1].abs_diff(layer[b as usize - 1]);
+            if apart > 1 || !dice.chance(if apart == 1 { next } else { own }) {
+                continue;
+            }
+            let n = relationships.len() as u64 + 1;
+            let strength = dice.pick(strengths);
+            let (x, y) = if dice.chance(50) { (a, b) } else { (b, a) };
+            relationships.push(states(x, y, 500 - n, strength));
+            if dice.chance(mutual) {
+                relationships.push(states(y, x, 500 + n, strength));
+            }
+        }
+    }
+    World::of(people, relationships, Vec::new())
+}
+
+/// A few places in a row, each tied to the next by several ways of one to three hops: what is
+/// better for a while may be too long in the end.
+fn bundles(dice: &mut Dice) -> World {
+    let places = 3 + dice.below(2) as u32;
+    let mut people = places;
+    let some: [&[u8]; 3] = [&[90, 100], &[30, 60, 90], &[20, 40, 60, 63, 70, 77, 84, 90, 99]];
+    let strengths = dice.pick(&some);
+    let mut relationships = Vec::new();
+    for place in 1..places {
+        for _ in 0..3 + dice.below(4) {
+            let mut stops = vec![place];
+            for _ in 0..dice.pick(&[1, 1, 1, 2]) {
+                people += 1;
+                stops.push(people);
+            }
+            stops.push(place + 1);
+            for hop in stops.windows(2) {
+                let n = 1 + dice.below(1 << 20) as u64 * 64 + relationships.len() as u64 % 64;
+                relationships.push(states(hop[0], hop[1], n, dice.pick(strengths)));
+            }
+        }
+        if dice.chance(60) {
+            let n = 1 + dice.below(1 << 20) as u64 * 64 + relationships.len() as u64 % 64;
+            relationships.push(states(place, place + 1, n, dice.pick(&[5, 10, 30])));
+        }
+    }
+    World::of(people, relationships, Vec::new())
+}
+
+#[test]
+fn many_ways_to_one_place_are_told_apart() {
+    for seed in 0..worlds(1_500) as u64 / 3 {
+        let mut dice = Dice(!seed);
+        let row = dice.chance(50);
+        let world = if row { bundles(&mut dice) } else { layered(&mut dice) };
+        let (graph, naive) = (world.graph(), Naive(&world));
+        let people = world.entities.len() as u32;
+        for k in [2, 3, 5, 10] {
+            let q = random_query(&mut dice, people);
+            let max_hops = 2 + dice.below(5) as u8;
+            let mut q = PathQuery { k, max_hops, min_strength: 0.0, kinds: None, ..q };
+            if row && dice.chance(80) {
+                (q.from, q.to) = (EntityId(1), EntityId(3));
+            }
+            check_paths(&graph, &naive, &q, seed);
         }
     }
 }
