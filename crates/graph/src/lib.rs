@@ -3,6 +3,8 @@
 //! Pure: no I/O, no clock of its own. [`Graph`] is fed with facts and answers for one day.
 
 mod audit;
+#[cfg(test)]
+mod between;
 mod conviction;
 mod derived;
 mod explain;

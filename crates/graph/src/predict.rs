@@ -28,7 +28,7 @@ const BLOCK: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Taught {
     /// What was learned since a relearning began.
-    since: Option<Vec<Lesson>>,
+    pub(crate) since: Option<Vec<Lesson>>,
     /// The graph's version when the last relearning began.
     version: u64,
     /// How many changes the graph had seen then.
@@ -319,7 +319,7 @@ impl Graph {
     }
 
     /// Every lesson, once.
-    fn lessons(&self) -> Vec<(Lesson, Spoken)> {
+    pub(crate) fn lessons(&self) -> Vec<(Lesson, Spoken)> {
         let mut all = self.read_long(
             |_| Vec::new(),
             |state, all: &mut Vec<(Lesson, Spoken)>, n| {
@@ -351,7 +351,7 @@ impl Graph {
 /// Whether a pair has records of one side only: most have, and nothing has to be remembered of
 /// them.
 #[derive(Debug, Clone, Copy)]
-enum Spoken {
+pub(crate) enum Spoken {
     One,
     Both,
 }

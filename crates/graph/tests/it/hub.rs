@@ -51,12 +51,17 @@ fn a_hundred_thousand_followers_of_one_strength_are_all_on_some_page_once() {
     assert!(first.list.iter().map(|n| n.did.as_str()).eq(seen[..50].iter().map(String::as_str)));
 }
 
-/// Who leaves while a page is made is not on it; and those behind are not lost with them.
+/// Who leaves while a page is made is not on it, who is thought less of meanwhile stands where they
+/// stood; and those behind are not lost with them.
 #[test]
-fn pages_go_on_to_the_end_while_followers_leave() {
+fn pages_go_on_to_the_end_while_followers_leave_and_change() {
     const FOLLOWERS: u32 = 3_000;
     let graph = followed_by(FOLLOWERS);
     let leaving = |x: u32| x.is_multiple_of(2);
+    let change = |x: u32| match x % 4 {
+        0 => Change::RelationshipGone(key(x, 1)),
+        _ => Change::Relationship(states(x, HUB, 1, 40)),
+    };
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -64,7 +69,7 @@ fn pages_go_on_to_the_end_while_followers_leave() {
             while !done.load(Ordering::Relaxed) {
                 for x in (2..=FOLLOWERS + 1).filter(|x| leaving(*x)) {
                     seq += 1;
-                    graph.apply(&set(seq, vec![Change::RelationshipGone(key(x, 1))]));
+                    graph.apply(&set(seq, vec![change(x)]));
                 }
                 let back = (2..=FOLLOWERS + 1).filter(|x| leaving(*x));
                 let back = back.map(|x| Change::Relationship(states(x, HUB, 1, 80)));

@@ -73,9 +73,11 @@ fn day_by_day(graph: &Graph, of: u32, threshold: f64, days: u32) -> Vec<(EntityI
     found
 }
 
+/// All fade at one rate: which of them is the edge changes where a meeting is unknown, or so long
+/// ago that nothing more is lost.
 fn statement(n: u64) -> impl Strategy<Value = RelationshipFact> {
-    let met = prop_oneof![1 => Just(None), 6 => (0..500i32).prop_map(Some)];
-    (any::<bool>(), 2..5u32, 1..=100u8, met, any::<[bool; 2]>()).prop_map(
+    let met = prop_oneof![2 => Just(None), 3 => (0..900i32).prop_map(Some)];
+    (any::<bool>(), 2..4u32, 1..=100u8, met, any::<[bool; 2]>()).prop_map(
         move |(mine, other, strength, met, signed)| {
             let (from, to) = if mine { (1, other) } else { (other, 1) };
             let mut fact = states(from, to, n, strength);
@@ -87,14 +89,14 @@ fn statement(n: u64) -> impl Strategy<Value = RelationshipFact> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     /// Any statements of a few pairs, both sides, several of a side, signed by one or both: the day
     /// is the one on which the graph, asked on each day, shows the edge below the threshold first.
     #[test]
     fn the_day_is_the_first_of_all_days(
         facts in (1..9usize).prop_flat_map(|n| (0..n as u64).map(|n| statement(n + 1)).collect::<Vec<_>>()),
-        threshold in 5..95u32,
+        threshold in 5..60u32,
     ) {
         let threshold = f64::from(threshold) / 100.0;
         let graph = World::of(5, facts, vec![]).graph();
