@@ -19,7 +19,11 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinError};
+
+/// Payloads that are checked where the caller runs, bytes of all of them: what takes longer would
+/// keep a thread from its other callers.
+const INLINE_BYTES: usize = 64 << 10;
 
 /// An event as somebody submits it.
 #[derive(Debug, Clone)]
@@ -129,6 +133,42 @@ impl Shared {
             }
         }
     }
+
+    /// The events of submissions, or the first that breaks rules.
+    fn events(&self, submissions: Vec<Submission>) -> Result<Vec<Event>, SubmitError> {
+        let event = |(index, submission)| {
+            self.event(submission).map_err(|invalid| SubmitError::Invalid { index, invalid })
+        };
+        submissions.into_iter().enumerate().map(event).collect()
+    }
+
+    /// Makes the event of a submission, and checks it.
+    fn event(&self, submission: Submission) -> Result<Event, Invalid> {
+        let Submission { event_type, did, payload, priority, event_id } = submission;
+        let value: Value = serde_json::from_str(payload.get())
+            .map_err(|e| Invalid::one("payload", e.to_string()))?;
+        let Some(map) = value.as_object() else {
+            return Err(Invalid::one("payload", "it has to be a JSON object"));
+        };
+        let now = self.clock.now();
+        let event = Event {
+            effect: Default::default(),
+            event_id: event_id.unwrap_or_else(|| EventId::generate(now, &*self.entropy)),
+            event_type,
+            did,
+            priority: priority.unwrap_or(event_type.default_priority()),
+            timestamp: now,
+            replayed_at: None,
+            assigned_rev: payload::needs_rev(event_type, map).then(|| self.tids.next()),
+            retry_count: 0,
+            stages: Vec::new(),
+            origin: Origin::Api,
+            verified: false,
+            payload,
+        };
+        payload::interpret(&event)?;
+        Ok(event)
+    }
 }
 
 impl Pipeline {
@@ -145,16 +185,24 @@ impl Pipeline {
             let event_type = submissions[index].event_type;
             return Err(SubmitError::Paused { index, event_type });
         }
+        let given: usize = submissions.iter().map(|s| s.payload.get().len()).sum();
+        let events = if given > INLINE_BYTES {
+            let shared = Arc::clone(shared);
+            let made = tokio::task::spawn_blocking(move || shared.events(submissions)).await;
+            match made.map_err(JoinError::try_into_panic) {
+                Ok(events) => events?,
+                Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                // The runtime is gone.
+                Err(Err(_)) => return Err(SubmitError::Draining),
+            }
+        } else {
+            shared.events(submissions)?
+        };
         let mut counts = [0; 4];
         let mut bytes = 0;
-        let mut events = Vec::with_capacity(submissions.len());
-        for (index, submission) in submissions.into_iter().enumerate() {
-            let event = self
-                .event(submission)
-                .map_err(|invalid| SubmitError::Invalid { index, invalid })?;
+        for event in &events {
             counts[event.priority as usize] += 1;
             bytes += event.payload.get().len();
-            events.push(event);
         }
         let ids: Vec<EventId> = events.iter().map(|e| e.event_id.clone()).collect();
         let entering = shared.gate.enter(counts, bytes, || shared.journal.depths());
@@ -177,11 +225,13 @@ impl Pipeline {
             .collect())
     }
 
-    /// Submits one event and waits until it ended. `Err` when it was not accepted; no ending when
-    /// it is a duplicate, or when the pipeline stops first.
+    /// Submits one event; once it is on disk, however long that takes, waits until it ended, for
+    /// `patience` at most. `Err` when it was not accepted; no ending when it is a duplicate, when
+    /// the patience is over, or when the pipeline stops first: the receipt says which it is.
     pub async fn submit_and_wait(
         &self,
         mut submission: Submission,
+        patience: Duration,
     ) -> Result<(Accepted, Option<Ended>), SubmitError> {
         let shared = &self.shared;
         let id = submission
@@ -196,8 +246,8 @@ impl Pipeline {
         if accepted.receipt == Receipt::Duplicate {
             return Ok((accepted, None));
         }
-        let ended = (&mut waiter.ended).await.ok();
-        Ok((accepted, ended))
+        let ended = tokio::time::timeout(patience, &mut waiter.ended).await;
+        Ok((accepted, ended.ok().and_then(Result::ok)))
     }
 
     /// Takes what a source read, with the cursor behind it. Never refuses: waits until there is
@@ -270,34 +320,5 @@ impl Pipeline {
                 Err(_) => Err(StoreError::Closed.into()),
             },
         }
-    }
-
-    /// Makes the event of a submission, and checks it.
-    fn event(&self, submission: Submission) -> Result<Event, Invalid> {
-        let shared = &self.shared;
-        let Submission { event_type, did, payload, priority, event_id } = submission;
-        let value: Value = serde_json::from_str(payload.get())
-            .map_err(|e| Invalid::one("payload", e.to_string()))?;
-        let Some(map) = value.as_object() else {
-            return Err(Invalid::one("payload", "it has to be a JSON object"));
-        };
-        let now = shared.clock.now();
-        let event = Event {
-            effect: Default::default(),
-            event_id: event_id.unwrap_or_else(|| EventId::generate(now, &*shared.entropy)),
-            event_type,
-            did,
-            priority: priority.unwrap_or(event_type.default_priority()),
-            timestamp: now,
-            replayed_at: None,
-            assigned_rev: payload::needs_rev(event_type, map).then(|| shared.tids.next()),
-            retry_count: 0,
-            stages: Vec::new(),
-            origin: Origin::Api,
-            verified: false,
-            payload,
-        };
-        payload::interpret(&event)?;
-        Ok(event)
     }
 }

@@ -26,7 +26,7 @@ pub struct Capacity {
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { events: 10_000, bytes: 64 << 20, threshold: 0.8 }
+        Self { events: 10_000, bytes: 256 << 20, threshold: 0.8 }
     }
 }
 

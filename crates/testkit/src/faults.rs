@@ -12,6 +12,7 @@ use rhiz_domain::{
     },
 };
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// Where a store can be made to fail.
 pub enum Point<'a> {
@@ -36,6 +37,7 @@ pub type Plan = Arc<dyn Fn(Point<'_>) -> Option<StoreError> + Send + Sync>;
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     plan: Arc<Mutex<Plan>>,
+    held: watch::Sender<bool>,
 }
 
 impl FaultyStore {
@@ -43,7 +45,12 @@ impl FaultyStore {
     #[must_use]
     pub fn new(inner: Arc<dyn Store>) -> Self {
         let plan: Plan = Arc::new(|_| None);
-        Self { inner, plan: Arc::new(Mutex::new(plan)) }
+        Self { inner, plan: Arc::new(Mutex::new(plan)), held: watch::Sender::new(false) }
+    }
+
+    /// Whether accepting comes to a standstill, as on a disk that takes long over a flush.
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
     }
 
     /// From now on fails where `plan` says.
@@ -137,6 +144,8 @@ impl Leased for FaultyLease {
 #[async_trait]
 impl Journal for FaultyStore {
     async fn append(&self, intake: Intake) -> Result<Vec<Receipt>, AppendError> {
+        // An error means that the store is gone, and with it whoever held it.
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
         self.at(Point::Append(&intake))?;
         self.inner.append(intake).await
     }

@@ -1,6 +1,6 @@
 //! Who is let in, and what they are told.
 
-use crate::rig::{Rig, apply, settings, submission};
+use crate::rig::{FOR_EVER, Rig, apply, settings, submission};
 use futures_util::FutureExt;
 use rhiz_domain::{
     Clock, EventType, Outcome, Priority,
@@ -11,7 +11,7 @@ use rhiz_testkit::{
     events::{Draft, did, invalidated, relationship},
     faults::Point,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 const A: &str = "did:plc:a";
 const B: &str = "did:plc:b";
@@ -130,14 +130,34 @@ async fn who_waits_hears_how_it_ended() {
     let wait = |id: &str| {
         let pipeline = rig.pipeline.clone();
         let submission = submission(&invalidated(A).id(id));
-        async move { pipeline.submit_and_wait(submission).await.unwrap() }
+        async move { pipeline.submit_and_wait(submission, FOR_EVER).await.unwrap() }
     };
     assert_eq!(wait("fine").await.1, Some(Ended::Applied));
     assert_eq!(wait("dead").await.1, Some(Ended::Dead { reason: "no".into() }));
     let (accepted, ended) = wait("fine").await;
     assert_eq!((accepted.receipt, ended), (Receipt::Duplicate, None));
     let bad = submission(&relationship(A, B).strength(200));
-    assert!(rig.pipeline.submit_and_wait(bad).await.is_err());
+    assert!(rig.pipeline.submit_and_wait(bad, FOR_EVER).await.is_err());
+}
+
+/// However long the disk takes, nothing is answered before it has the event; only then the patience
+/// begins.
+#[tokio::test(start_paused = true)]
+async fn patience_begins_when_the_event_is_on_disk() {
+    let rig = Rig::new(apply);
+    rig.store.hold(true);
+    let pipeline = rig.pipeline.clone();
+    let waiting = tokio::spawn(async move {
+        let event = submission(&invalidated(A).id("x"));
+        pipeline.submit_and_wait(event, Duration::from_secs(10)).await.unwrap()
+    });
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(!waiting.is_finished(), "answered, and not on disk");
+    rig.store.hold(false);
+    // Nobody works on it, so the patience ends.
+    let (accepted, ended) = waiting.await.unwrap();
+    assert_eq!((accepted.receipt, ended), (Receipt::Accepted, None));
+    assert_eq!(rig.waiting(), 1);
 }
 
 /// A second submission of the same id, or one that is given up, takes nobody's answer away.
@@ -146,7 +166,7 @@ async fn who_waits_is_not_forgotten_for_another() {
     let rig = Rig::new(apply);
     let wait = |draft: Draft| {
         let pipeline = rig.pipeline.clone();
-        tokio::spawn(async move { pipeline.submit_and_wait(submission(&draft)).await })
+        tokio::spawn(async move { pipeline.submit_and_wait(submission(&draft), FOR_EVER).await })
     };
     let first = wait(invalidated(A).id("x"));
     rig.until(|b| b.waiting() == 1).await;

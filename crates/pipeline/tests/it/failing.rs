@@ -1,6 +1,6 @@
 //! What becomes of an event that cannot be processed, and of those beside it.
 
-use crate::rig::{Rig, apply, panic_quietly, submission};
+use crate::rig::{FOR_EVER, Rig, apply, panic_quietly, submission};
 use rhiz_domain::{
     Clock, Outcome, StageName,
     store::{StoreError, Verdict, Whereabouts},
@@ -255,7 +255,7 @@ async fn waiting_retries_occupy_no_worker() {
     rig.until(|b| b.scheduled() == 10).await;
     rig.until(|b| b.pipeline.snapshot().worker_utilization == 0.0).await;
     let urgent = submission(&invalidated(A).id("urgent"));
-    let (_, ended) = rig.pipeline.submit_and_wait(urgent).await.unwrap();
+    let (_, ended) = rig.pipeline.submit_and_wait(urgent, FOR_EVER).await.unwrap();
     assert_eq!(ended, Some(Ended::Applied));
     // Without the clock having moved at all.
     assert_eq!(rig.clock.now(), at(1_000_000));

@@ -78,6 +78,9 @@ pub(crate) struct Rig {
     settings: Settings,
 }
 
+/// The patience of who has no limit.
+pub(crate) const FOR_EVER: Duration = Duration::MAX;
+
 /// Panics, without the report that would fill the log: it is expected.
 pub(crate) fn panic_quietly(words: &str) -> ! {
     std::panic::resume_unwind(Box::new(words.to_owned()))

@@ -1,6 +1,6 @@
 //! Stopping loses nothing, and keeps nobody waiting.
 
-use crate::rig::{Rig, apply, settings, submission};
+use crate::rig::{FOR_EVER, Rig, apply, settings, submission};
 use rhiz_domain::store::{Intake, StoreError};
 use rhiz_pipeline::SubmitError;
 use rhiz_testkit::{events::invalidated, faults::Point};
@@ -74,10 +74,9 @@ async fn a_stop_ends_in_time() {
 async fn nobody_waits_for_a_pipeline_that_has_stopped() {
     let rig = Rig::with(apply, settings(10));
     let pipeline = rig.pipeline.clone();
-    let caller =
-        tokio::spawn(
-            async move { pipeline.submit_and_wait(submission(&invalidated(A).id("x"))).await },
-        );
+    let caller = tokio::spawn(async move {
+        pipeline.submit_and_wait(submission(&invalidated(A).id("x")), FOR_EVER).await
+    });
     rig.until(|b| b.waiting() == 1).await;
     let pipeline = rig.pipeline.clone();
     let source = tokio::spawn(async move {

@@ -1,6 +1,6 @@
 //! In which order, and when an event is said to be done.
 
-use crate::rig::{Rig, apply, submission};
+use crate::rig::{FOR_EVER, Rig, apply, submission};
 use rhiz_domain::{EventId, Priority, StageName, store::Depths};
 use rhiz_pipeline::Settings;
 use rhiz_testkit::events::invalidated;
@@ -56,10 +56,9 @@ async fn an_event_is_done_when_it_is_in_every_answer() {
     let rig = Rig::new(apply).started();
     rig.downstream.0.send_replace(false);
     let pipeline = rig.pipeline.clone();
-    let waiting =
-        tokio::spawn(
-            async move { pipeline.submit_and_wait(submission(&invalidated(A).id("x"))).await },
-        );
+    let waiting = tokio::spawn(async move {
+        pipeline.submit_and_wait(submission(&invalidated(A).id("x")), FOR_EVER).await
+    });
     // It has left the journal, and is not done.
     rig.until(|b| b.asked_so_far() == ["x"]).await;
     rig.until(|b| b.waiting() == 0).await;

@@ -50,6 +50,8 @@ pub struct App {
     pub keys: Keys,
     /// How everything is.
     pub health: Arc<Health>,
+    /// Held by a batch that comes with an `Idempotency-Key`, until it is on disk.
+    pub keyed_batches: tokio::sync::Mutex<()>,
     /// Requests of callers without a key.
     pub limiter: Option<limit::Limiter>,
 }
@@ -60,7 +62,14 @@ impl App {
     pub fn new(node: Node, keys: Keys, health: Arc<Health>) -> Self {
         let limit = &node.config.rate_limit;
         let limiter = limit.enabled.then(|| limit::Limiter::new(limit.requests, limit.window));
-        Self { answers: Answers::new(node.clone()), node, keys, health, limiter }
+        Self {
+            answers: Answers::new(node.clone()),
+            node,
+            keys,
+            health,
+            keyed_batches: tokio::sync::Mutex::default(),
+            limiter,
+        }
     }
 }
 

@@ -27,6 +27,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 const PEOPLE: usize = 8;
@@ -373,7 +374,7 @@ async fn run(seed: u64, events: usize, left_out: LeftOut) -> (Option<String>, Ve
             priority: None,
             event_id: None,
         };
-        let (_, ended) = node.pipeline.submit_and_wait(submission).await.unwrap();
+        let (_, ended) = node.pipeline.submit_and_wait(submission, Duration::MAX).await.unwrap();
         assert!(matches!(ended, Some(Ended::Applied)), "{ended:?}: {}", what.payload);
         if let Some(difference) = difference(&kept, &fresh, &world).await {
             let event = (what.event_type, what.payload.to_string());

@@ -2,7 +2,7 @@
 
 use crate::api::{
     App,
-    body::{Body, Path},
+    body::{self, Body, Path},
     problem::Problem,
 };
 use axum::{
@@ -20,7 +20,9 @@ use serde_json::{Value, json, value::RawValue};
 use std::sync::Arc;
 
 /// An event as it is posted. Its parts are read by hand, so that each error names its field.
+/// A name that is none of them is refused: a misspelt `priority` would be a normal one.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Request {
     event_type: Option<String>,
     payload: Option<Box<RawValue>>,
@@ -92,7 +94,7 @@ impl Request {
 }
 
 /// The word for a receipt.
-pub(super) fn word(receipt: Receipt) -> &'static str {
+pub(in crate::api) fn word(receipt: Receipt) -> &'static str {
     match receipt {
         Receipt::Accepted => "enqueued",
         Receipt::Duplicate => "duplicate",
@@ -103,17 +105,15 @@ pub(super) fn word(receipt: Receipt) -> &'static str {
 pub(super) async fn enqueue(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    Body(mut request): Body<Request>,
+    Body(request): Body<Request>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    if request.event_id.is_none() {
-        let key = headers.get("idempotency-key").and_then(|v| v.to_str().ok());
-        request.event_id = key.map(str::to_owned);
-    }
-    let submission = request.read()?;
+    let key = body::idempotency_key(&headers)?;
+    let mut submission = request.read()?;
+    submission.event_id = submission.event_id.or(key);
     let accepted = app.node.pipeline.submit(vec![submission]).await?;
     let accepted = accepted.first().ok_or_else(Problem::internal)?;
-    let body = json!({"status": word(accepted.receipt), "event_id": accepted.event_id});
-    Ok((StatusCode::ACCEPTED, Json(body)))
+    let answer = json!({"status": word(accepted.receipt), "event_id": accepted.event_id});
+    Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
 /// Where an event is.

@@ -11,6 +11,7 @@ use axum::{
     Json,
     extract::{Request, State},
 };
+use jiff::Timestamp;
 use rhiz_domain::store::{Cursor, Intake};
 use rhiz_firehose::{Place, decode};
 use serde::Deserialize;
@@ -23,6 +24,30 @@ pub(super) struct Query {
     digest: String,
     /// Where the chunk begins, bytes of uncompressed text.
     offset: u64,
+}
+
+/// What is on the lines of a chunk, without what is before `done`, which is counted. Answers with
+/// where the chunk ends, too.
+fn lines(bytes: &[u8], query: &Query, done: u64, now: Timestamp) -> (Intake, usize, u64) {
+    let mut offset = query.offset;
+    let mut duplicate = 0;
+    let mut intake = Intake::default();
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        let text = line.trim_ascii();
+        let before = (intake.events.len(), intake.rejected.len());
+        if !text.is_empty() {
+            let place = Place::File { digest: &query.digest, offset };
+            decode(text, place, now).decoded.put_into(&mut intake);
+        }
+        if offset < done {
+            // Here already: forgotten again, and counted.
+            duplicate += intake.events.len() - before.0 + intake.rejected.len() - before.1;
+            intake.events.truncate(before.0);
+            intake.rejected.truncate(before.1);
+        }
+        offset += line.len() as u64;
+    }
+    (intake, duplicate, offset)
 }
 
 /// Accepts a chunk; answers once it is on disk. Waits while there is no room.
@@ -47,24 +72,10 @@ pub(super) async fn import(
         return Err(Problem::new(axum::http::StatusCode::CONFLICT, "gap", detail));
     }
     let now = app.node.clock.now();
-    let mut offset = query.offset;
-    let (mut accepted, mut duplicate, mut rejected) = (0, 0, 0);
-    let mut intake = Intake::default();
-    for line in bytes.split_inclusive(|b| *b == b'\n') {
-        let text = line.trim_ascii();
-        let before = (intake.events.len(), intake.rejected.len());
-        if !text.is_empty() {
-            let place = Place::File { digest: &query.digest, offset };
-            decode(text, place, now).decoded.put_into(&mut intake);
-        }
-        if offset < done {
-            // Here already: forgotten again, and counted.
-            duplicate += intake.events.len() - before.0 + intake.rejected.len() - before.1;
-            intake.events.truncate(before.0);
-            intake.rejected.truncate(before.1);
-        }
-        offset += line.len() as u64;
-    }
+    let (mut accepted, mut rejected) = (0, 0);
+    let length = bytes.len();
+    let decoded = body::off_thread(length, move || lines(&bytes, &query, done, now)).await?;
+    let (mut intake, mut duplicate, offset) = decoded;
     if offset > done {
         rejected = intake.rejected.len();
         let events = intake.events.len();

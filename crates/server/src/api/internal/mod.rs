@@ -18,6 +18,8 @@ use axum::{
 };
 use std::sync::Arc;
 
+pub(super) use events::word;
+
 /// Bytes of a batch at most.
 pub(super) const MAX_BATCH: usize = 4 << 20;
 /// Bytes of imported lines at most: a batch's, and one line that is too long for it.

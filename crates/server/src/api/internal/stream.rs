@@ -19,8 +19,9 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 /// A comment is sent after so long a silence, so that nothing between us closes the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Which events.
+/// Which events. A misspelt condition would be all of them.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Query {
     #[serde(rename = "type")]
     event_type: Option<String>,

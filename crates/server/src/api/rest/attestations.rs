@@ -1,13 +1,19 @@
 //! `POST /api/v1/attestations`: keyed; through the pipeline; answers when it is applied.
 
 use super::relationships::conviction;
-use crate::api::{App, auth::Operator, body::Body, problem::Problem};
+use crate::api::{
+    App,
+    auth::Operator,
+    body::{self, Body},
+    internal::word,
+    problem::Problem,
+};
 use axum::{
     Json,
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use rhiz_domain::{Did, EventId, EventType};
+use rhiz_domain::{Did, EventType};
 use rhiz_pipeline::{Ended, Submission};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
@@ -31,7 +37,7 @@ pub(super) struct Request {
     created_at: Option<String>,
 }
 
-/// How long to wait for it to be applied. It is accepted by then, whatever comes.
+/// How long to wait for it to be applied, from when it is accepted.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Takes an attestation, and answers with what it did to the conviction.
@@ -43,16 +49,7 @@ pub(super) async fn attest(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let did = Did::parse(&request.attester_did)
         .map_err(|e| Problem::field("attester_did", e.to_string()))?;
-    let event_id = match headers.get("idempotency-key") {
-        None => None,
-        Some(value) => Some(
-            value
-                .to_str()
-                .map_err(|_| "it is not visible ASCII")
-                .and_then(EventId::parse)
-                .map_err(|e| Problem::field("Idempotency-Key", e))?,
-        ),
-    };
+    let event_id = body::idempotency_key(&headers)?;
     let payload = serde_json::to_string(&request)
         .and_then(RawValue::from_string)
         .map_err(|_| Problem::internal())?;
@@ -63,24 +60,22 @@ pub(super) async fn attest(
         priority: None,
         event_id,
     };
-    let wait = app.node.pipeline.submit_and_wait(submission);
-    let status = match tokio::time::timeout(PATIENCE, wait).await {
-        Err(_) => "enqueued",
-        Ok(result) => match result?.1 {
-            Some(Ended::Applied) => "applied",
-            Some(Ended::Dead { reason }) => {
-                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "given_up", reason));
-            }
-            None => "duplicate",
-        },
+    let (accepted, ended) = app.node.pipeline.submit_and_wait(submission, PATIENCE).await?;
+    let status = match (accepted.receipt, ended) {
+        (_, Some(Ended::Dead { reason })) => {
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "given_up", reason));
+        }
+        (_, Some(Ended::Applied)) => "applied",
+        // Not applied yet, or not in this life of the server: it is on disk.
+        (receipt, None) => word(receipt),
     };
     // A target that is not known yet has no conviction; the attestation waits for it.
     let conviction = app.answers.conviction(&request.target_uri, None, false).await.ok();
-    let body = json!({
+    let answer = json!({
         "status": status,
         "attestation_uri": request.uri,
         "conviction": conviction.map(|(_, c)| self::conviction(&c)),
     });
     let code = if status == "enqueued" { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok((code, Json(body)))
+    Ok((code, Json(answer)))
 }

@@ -208,3 +208,84 @@ fn the_same_event_twice_is_one_and_another_under_its_name_a_conflict() {
     let after = dump::index(&server.data.path());
     assert_eq!(after[1].1, before[1].1 + 1, "one record more, by the one event that was new");
 }
+
+/// The same key is the same batch, whatever its lines are called.
+#[test]
+fn a_batch_under_one_key_is_accepted_once() {
+    let server = server();
+    let client = server.keyed();
+    let lines = |n: usize| -> Vec<Value> {
+        let line = |i| json!({"event_type": "trust.invalidated", "did": A, "payload": {"n": i}});
+        (0..n).map(line).collect()
+    };
+    let post = |key: &str, lines: &[Value]| {
+        let body: String = lines.iter().map(|l| format!("{l}\n")).collect();
+        let headers = [("Content-Type", "application/x-ndjson"), ("Idempotency-Key", key)];
+        client.send("POST", BATCH, &headers, body.as_bytes()).unwrap()
+    };
+    let words = |answer: &Value| -> Vec<String> {
+        let results = answer["results"].as_array().unwrap().iter();
+        results.map(|r| r["status"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = post("k", &lines(3)).expect(202);
+    assert_eq!(words(&first), ["enqueued"; 3]);
+    let again = post("k", &lines(3)).expect(202);
+    assert_eq!(words(&again), ["duplicate"; 3]);
+    let ids = |answer: &Value| -> Vec<Value> {
+        let results = answer["results"].as_array().unwrap().iter();
+        results.map(|r| r["event_id"].clone()).collect()
+    };
+    assert_eq!(ids(&first), ids(&again));
+    server.settled();
+    assert_eq!(words(&post("k", &lines(3)).expect(202)), ["duplicate"; 3], "done is known too");
+    let mut other = lines(3);
+    other[1]["payload"]["n"] = 7.into();
+    for (name, body) in [("shorter", &lines(2)), ("longer", &lines(4)), ("another", &other)] {
+        check(name, &post("k", body), 409, "event_id_conflict", &["Idempotency-Key"]);
+    }
+    assert_eq!(words(&post("k2", &lines(4)).expect(202)), ["enqueued"; 4]);
+    // A name of its own stays, and needs no key.
+    let mut named = lines(2);
+    named[0]["event_id"] = "own".into();
+    let answer = post("k3", &named).expect(202);
+    assert_eq!(ids(&answer)[0], "own");
+    assert_eq!(words(&post("k3", &named).expect(202)), ["duplicate"; 2]);
+    named[0].as_object_mut().unwrap().remove("event_id");
+    check("the name left out", &post("k3", &named), 409, "event_id_conflict", &["Idempotency-Key"]);
+    for (path, body) in [(EVENTS, &lines(1)[0]), (BATCH, &lines(1)[0])] {
+        for key in ["schl\u{fc}ssel", "a b", ""] {
+            let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key)];
+            let answer = client.send("POST", path, &headers, body.to_string().as_bytes()).unwrap();
+            let words = ["Idempotency-Key", "visible ASCII"];
+            check(&format!("{path} {key:?}"), &answer, 422, "invalid", &words);
+        }
+    }
+    assert_eq!(WRONG.take(), [""; 0]);
+    server.settled();
+    let metrics = client.get("/internal/events/metrics").expect(200);
+    assert_eq!(metrics["events_processed"], 3 + 3 + 4 + 2);
+}
+
+#[test]
+fn an_event_has_a_size_and_names_that_are_known() {
+    let server = server();
+    let before = dump::index(&server.data.path());
+    let client = server.keyed();
+    let mut large = event(C, A, 50);
+    large["payload"]["x"] = "x".repeat(1 << 20).into();
+    check("a large event", &client.post(EVENTS, &large), 413, "too_large", &["1024 KB"]);
+    let small = event(C, A, 50);
+    let batch = client.try_batch(&[small.clone(), large]).unwrap();
+    check("a large line", &batch, 413, "too_large", &["line 2", "1024 KB"]);
+    let mut misspelt = small;
+    misspelt["priorty"] = 3.into();
+    let words = ["priorty", "`priority`"];
+    check("a misspelt field", &client.post(EVENTS, &misspelt), 422, "invalid", &words);
+    let batch = client.try_batch(&[misspelt]).unwrap();
+    check("a misspelt field", &batch, 422, "invalid", &["line 1", "priorty"]);
+    for query in ["typ=x", "type=trust.invalidated&Did=x"] {
+        let answer = client.get(&format!("/internal/events/stream?{query}"));
+        check(query, &answer, 400, "malformed", &["unknown field", "`type`, `did`, `step`"]);
+    }
+    unharmed(&server, &before);
+}
