@@ -18,18 +18,16 @@ def crate(name):
 
 # Name, database, effect and acknowledgement in one transaction, after `kill -9`.
 ONE, TWO = "one", "two"
+RIVER = f"riverqueue {crate('riverqueue')}"
+RESCUED = "rescued after an hour; applied"
 QUEUES = {
     "rhiz": ("Rhiz", "SQLite", ONE, "taken up at the next start; applied once"),
-    "river-sqlite": (f"riverqueue {crate('riverqueue')}", "SQLite", TWO,
-                     "rescued after an hour; applied again"),
-    "river-sqlite-tx": (f"riverqueue {crate('riverqueue')}, `job_complete_tx`", "SQLite", ONE,
-                        "rescued after an hour; applied once"),
+    "river-sqlite": (RIVER, "SQLite", TWO, f"{RESCUED} again"),
+    "river-sqlite-tx": (f"{RIVER}, `job_complete_tx`", "SQLite", ONE, f"{RESCUED} once"),
     "apalis-sqlite": (f"apalis-sqlite {crate('apalis-sqlite')}", "SQLite", TWO,
                       "taken up after missed heartbeats (60 s); applied again"),
-    "river-postgres": (f"riverqueue {crate('riverqueue')}", "PostgreSQL", TWO,
-                       "rescued after an hour; applied again"),
-    "river-postgres-tx": (f"riverqueue {crate('riverqueue')}, `job_complete_tx`", "PostgreSQL",
-                          ONE, "rescued after an hour; applied once"),
+    "river-postgres": (RIVER, "PostgreSQL", TWO, f"{RESCUED} again"),
+    "river-postgres-tx": (f"{RIVER}, `job_complete_tx`", "PostgreSQL", ONE, f"{RESCUED} once"),
     "awa": (f"awa {crate('awa')}", "PostgreSQL", TWO,
             "rescued after missed heartbeats (90 s); applied again"),
     "graphile-worker": (f"graphile-worker {package['graphile-worker']}", "PostgreSQL", TWO,

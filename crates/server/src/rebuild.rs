@@ -9,13 +9,13 @@ use crate::{
     exit::{self, Failure},
     load,
     node::{open_store, store_failure},
+    progress,
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rhiz_domain::{
     Clock,
     clock::SystemClock,
     fact::day_of,
-    store::{Mended, Progress, Rebuild, Rebuilt, Store, StoreError},
+    store::{Mended, Rebuild, Rebuilt, Store, StoreError},
 };
 use std::sync::Arc;
 
@@ -57,16 +57,8 @@ async fn mend(store: &dyn Store, clock: &dyn Clock) -> Result<Result<u64, Failur
 
 /// Does it, with a bar on standard error when that is a terminal and there is much to do.
 pub async fn with_bar(store: &dyn Store, how: Rebuild) -> Result<Rebuilt, StoreError> {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let style = "reading the records {bar:30} {human_pos}/{human_len}, {eta} left";
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()));
-    let shown = bar.clone();
-    let progress: Progress = Arc::new(move |done, total| {
-        if total >= WORTH_A_BAR {
-            shown.set_length(total);
-            shown.set_position(done);
-        }
-    });
+    let (bar, progress) = progress::of_rows(style, WORTH_A_BAR);
     let found = store.rebuild(how, progress).await;
     bar.finish_and_clear();
     found

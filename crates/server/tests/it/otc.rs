@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stderr, reason = "says what was not checked")]
 
+use crate::statement::relationship;
 use jiff::{SignedDuration, Timestamp};
 use rhiz_domain::{
     Clock, Collection, Tid,
@@ -103,16 +104,7 @@ fn read(text: &str) -> Otc {
                 "operation": "create",
                 "collection": Collection::Relationship.nsid(),
                 "rkey": tid.to_string(),
-                "record": {
-                    "$type": Collection::Relationship.nsid(),
-                    "participants": [source, target],
-                    "type": "professional",
-                    "strength": strength,
-                    "context": "",
-                    "privacy": {"visibility": "public", "consent": "full"},
-                    "temporal": {"start": at, "lastInteraction": at},
-                    "createdAt": at,
-                },
+                "record": relationship(&source, &target, "professional", strength.into(), &at),
             },
         });
         otc.lines.push(line.to_string());

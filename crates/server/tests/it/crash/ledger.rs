@@ -6,6 +6,7 @@
 use crate::{
     http::{Answer, Client},
     server::{Server, pause},
+    statement::relationship,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rhiz_domain::{Collection, Tid, syntax::format_datetime};
@@ -167,16 +168,8 @@ impl Ledger {
         let (state, record) = match slot {
             Slot::Relationship(i) => {
                 let strength = random.random_range(0..=100);
-                let record = json!({
-                    "$type": Collection::Relationship.nsid(),
-                    "participants": [did, self.person(self.pair(i).1)],
-                    "type": "professional",
-                    "strength": strength,
-                    "context": "",
-                    "privacy": {"visibility": "public", "consent": "full"},
-                    "temporal": {"start": at, "lastInteraction": at},
-                    "createdAt": at,
-                });
+                let other = self.person(self.pair(i).1);
+                let record = relationship(&did, &other, "professional", strength, &at);
                 (State::Relationship { strength }, record)
             }
             Slot::Attestation(i) => {

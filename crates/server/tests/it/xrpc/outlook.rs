@@ -135,7 +135,7 @@ fn who_could_introduce_comes_with_how_willing_they_are_and_the_way() {
         (&all[0]["through"], &all[0]["willingness"], &all[0]["score"]),
         (&json!("did:plc:bob"), &json!(90), &json!(27))
     );
-    let path = super::shape(&all[0]["path"]);
+    let path = super::people::shape(&all[0]["path"]);
     assert_eq!(path, (12, 2, vec!["alice 80 bob".to_owned(), "bob 60 carol".to_owned()]));
     assert!(all[0]["path"]["hops"][0]["relationshipCid"].is_string());
 
