@@ -189,16 +189,27 @@ impl Jetstream {
         self.status.subscribe()
     }
 
+    /// Whether it can be reached: connects, and hangs up.
+    pub async fn probe(&self) -> Result<(), Trouble> {
+        let connected = Socket::connect(&self.request, &self.limits).await;
+        connected.map(drop).map_err(|fault| self.trouble(&fault))
+    }
+
+    fn trouble(&self, fault: &Fault) -> Trouble {
+        Trouble { code: fault.code(), message: fault.to_string(), at: self.clock.now() }
+    }
+
     async fn read_for_ever(&self, from: Option<u64>, out: &mpsc::Sender<Intake>) {
         let mut position = Position { received: from, handed: from };
         let policy = RetryPolicy { retries: u32::MAX, ..self.options.backoff };
         loop {
             let Err(End::Fault(fault)) = self.session(&mut position, out).await else { return };
-            let trouble =
-                Trouble { code: fault.code(), message: fault.to_string(), at: self.clock.now() };
+            let trouble = self.trouble(&fault);
             let mut failures = 0;
             self.status.send_modify(|s| {
-                s.connected = false;
+                if std::mem::take(&mut s.connected) {
+                    s.lost_at = Some(trouble.at);
+                }
                 s.failures = s.failures.saturating_add(1);
                 failures = s.failures;
                 s.last_error = Some(trouble);
@@ -230,6 +241,7 @@ impl Jetstream {
         tracing::info!(source = %self.name, position = position.received, "stream connected");
         self.status.send_modify(|s| {
             s.connected = true;
+            s.lost_at = None;
             s.connections += 1;
         });
         let mut asked = position.received;
@@ -276,10 +288,6 @@ impl Jetstream {
         let kept = intake.events.len() + intake.rejected.len();
         self.status.send_modify(|s| {
             s.last_time_us = s.last_time_us.max(newest);
-            if let Some(newest) = newest {
-                let late = u64::try_from(now.as_microsecond() - newest).unwrap_or(0);
-                s.lag = Some(Duration::from_micros(late));
-            }
             if gap.is_some() {
                 s.gap = gap;
                 s.gaps += 1;

@@ -3,7 +3,6 @@
 use crate::{FirehoseError, Intake};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// Somewhere events come from.
@@ -44,8 +43,8 @@ pub struct Status {
     pub connected: bool,
     /// The greatest time a message carried, microseconds since 1970.
     pub last_time_us: Option<i64>,
-    /// How old the newest message was when it came.
-    pub lag: Option<Duration>,
+    /// When the last connection ended; nothing while one stands, or before the first.
+    pub lost_at: Option<Timestamp>,
     /// Connections made since the start, the first one too.
     pub connections: u64,
     /// Attempts and connections that failed since something new came.

@@ -43,7 +43,7 @@ pub async fn run(mut config: Config, args: &DemoArgs, given: bool) -> Result<(),
     let node = Node::open(config).await?;
     node.start();
     let network = demo::network(args.seed, node.clock.now(), args.people as usize);
-    play(&node, &network, args).await?;
+    node.while_whole(play(&node, &network, args)).await?;
     if !args.no_stream {
         let mut stream = demo::stream(args.seed, &network);
         let node = node.clone();

@@ -1,19 +1,33 @@
 //! `rhiz doctor`: looks at everything a node needs, and says what to do about what is wrong.
+//!
+//! A server that runs holds its data directory for itself: then it is asked how it is, and what only
+//! can be seen from within its files is left out, and told.
 
 use crate::{
-    config::{Config, DatabaseUrl, SourceKind},
+    config::{CacheBackend, Config, DatabaseUrl, SourceKind},
     exit::{self, Failure},
     load,
-    node::{self, Node},
+    node::{self, Node, Owner},
     rebuild,
+    remote::Remote,
 };
+use rhiz_cache::CacheStatus;
 use rhiz_domain::{
-    Clock,
-    clock::SystemClock,
+    Clock, Entropy,
+    clock::{SystemClock, SystemEntropy},
     fact::day_of,
     store::{DeadFilter, Rebuild, Store},
 };
-use std::{borrow::Cow, fmt::Write, path::Path, sync::Arc};
+use rhiz_firehose::{Jetstream, Options};
+use serde_json::Value;
+use std::{
+    borrow::Cow,
+    fmt::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 /// One thing looked at.
 struct Finding {
@@ -42,7 +56,16 @@ pub async fn run(config: Config) -> Result<(), Failure> {
             None => "the environment and the defaults can be used".into(),
         }),
     }];
-    findings.push(firehose(&config));
+    match node::owner(&config.data.dir) {
+        Some(Owner::Server(address)) => {
+            running(&config, address, &mut findings).await;
+            return report(&findings);
+        }
+        // The database cannot be opened, and is told so below.
+        Some(Owner::Other) | None => {}
+    }
+    let (firehose, redis) = tokio::join!(firehose(&config), redis(&config));
+    findings.extend([firehose, redis]);
     if let DatabaseUrl::Sqlite(path) = &config.database.url
         && !path.exists()
     {
@@ -60,10 +83,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     }
     match Node::open(config).await {
         Err(failure) => {
-            let (message, hint) = match failure {
-                Failure::Failed { message, hint } => (message, hint),
-                Failure::Config(message) => (message, None),
-            };
+            let (message, hint) = failure.parts();
             let to_do = hint.map_or("mend what is named".into(), Cow::Owned);
             findings.push(Finding { what: "database", result: wrong(message, to_do) });
         }
@@ -96,13 +116,24 @@ fn can_be_made(path: &Path) -> Result<(), (String, Cow<'static, str>)> {
     })
 }
 
-fn firehose(config: &Config) -> Finding {
+/// How long the network is waited for.
+const NETWORK_LIMIT: Duration = Duration::from_secs(5);
+
+async fn firehose(config: &Config) -> Finding {
     let what = "firehose";
     if !config.firehose.enabled {
         return Finding { what, result: Ok("switched off".into()) };
     }
+    let url = &config.firehose.url;
     let result = match config.firehose.kind {
-        SourceKind::Jetstream => Ok(format!("a Jetstream at {}", config.firehose.url)),
+        SourceKind::Jetstream => match reached(config).await {
+            Ok(()) => Ok(format!("a Jetstream answers at {url}")),
+            Err(why) => wrong(
+                format!("the Jetstream at {url}: {why}"),
+                "look at ATPROTO_FIREHOSE_URL and at the network; the node serves without it, and \
+                 goes on where it was when it is there again",
+            ),
+        },
         SourceKind::Firehose => wrong(
             format!("{} is a firehose, which is not built in yet", config.firehose.url),
             "set ATPROTO_FIREHOSE_URL to a Jetstream (…/subscribe)",
@@ -110,6 +141,120 @@ fn firehose(config: &Config) -> Finding {
     };
     Finding { what, result }
 }
+
+/// Whether the Jetstream takes a connection.
+async fn reached(config: &Config) -> Result<(), String> {
+    let options =
+        Options { connect_timeout: NETWORK_LIMIT, ..Options::new(config.firehose.url.expose()) };
+    let (clock, entropy) = (Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
+    let source = Jetstream::new(options, clock, entropy).map_err(|e| e.to_string())?;
+    source.probe().await.map_err(|trouble| trouble.message)
+}
+
+async fn redis(config: &Config) -> Finding {
+    let what = "cache";
+    if config.cache.backend == CacheBackend::Memory {
+        return Finding { what, result: Ok("in memory; no Redis is configured".into()) };
+    }
+    let url = &config.cache.redis_url;
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
+        (Arc::new(SystemClock::default()), Arc::new(SystemEntropy));
+    let cache = match node::cache(config, &clock, &entropy) {
+        Ok(cache) => cache,
+        Err(failure) => {
+            return Finding { what, result: wrong(failure.to_string(), "mend REDIS_URL") };
+        }
+    };
+    // It connects in the background.
+    let health = loop {
+        let health = cache.health_check().await;
+        if health.status == CacheStatus::Healthy || clock.elapsed() >= NETWORK_LIMIT {
+            break health;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    cache.close().await;
+    let result = match health.status {
+        CacheStatus::Healthy => Ok(format!("Redis answers at {url}")),
+        CacheStatus::Degraded | CacheStatus::Unhealthy => wrong(
+            format!("Redis at {url}: {}", health.reason.as_deref().unwrap_or("no answer")),
+            "is it running? look at REDIS_URL; until then each node has its memory alone",
+        ),
+    };
+    Finding { what, result }
+}
+
+/// What a server that runs says of itself.
+async fn running(config: &Config, address: SocketAddr, findings: &mut Vec<Finding>) {
+    // Who listens everywhere can be asked here.
+    let host = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let url = format!("http://{}", SocketAddr::new(host, address.port()));
+    let told = async {
+        let remote = Remote::new(&url, None, config)?;
+        remote.look("/health/detailed").await
+    };
+    let what = "server";
+    let health = match told.await {
+        Err(failure) => {
+            let (message, hint) = failure.parts();
+            let to_do = hint.map_or("mend what is named".into(), Cow::Owned);
+            findings.push(Finding { what, result: wrong(message, to_do) });
+            return;
+        }
+        Ok((status, health)) if !health["dependencies"].is_object() => {
+            let message = format!("{url} answers {status}, and not as a rhiz does");
+            let to_do = "is another program at its port?";
+            findings.push(Finding { what, result: wrong(message, to_do) });
+            return;
+        }
+        Ok((_, health)) => health,
+    };
+    let word = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
+    let result = match (health["version"].as_str(), health["uptime_seconds"].as_u64()) {
+        (Some(version), Some(uptime)) => Ok(format!(
+            "version {version} runs at {url} on this data directory, for {uptime} s; the following \
+             is what it says of itself"
+        )),
+        _ => wrong(
+            format!("{url} does not take this key: it tells words only"),
+            "give its key with INTERNAL_API_KEY, or run this with its --data-dir",
+        ),
+    };
+    findings.push(Finding { what, result });
+    for (what, to_do) in DEPENDENCIES {
+        let told = &health["dependencies"][what];
+        // Anybody is told a word, who has a key an object.
+        let status = word(if told.is_object() { &told["status"] } else { told });
+        let result = match (status.as_str(), told["error"].as_str()) {
+            ("healthy", _) => Ok("healthy".into()),
+            (_, None) => wrong(status, to_do),
+            (_, Some(error)) => wrong(format!("{status}: {error}"), to_do),
+        };
+        findings.push(Finding { what, result });
+    }
+    let left_out = "not looked at while the server runs; stop it and run this again for that";
+    findings.push(Finding { what: "pages, derived", result: Ok(left_out.into()) });
+}
+
+/// What a server looks at, and what to do about each.
+const DEPENDENCIES: [(&str, &str); 5] = [
+    (
+        "database",
+        "is the disk full, read-only or slow, or another program at the file? see its log",
+    ),
+    ("cache", "is Redis running? look at REDIS_URL; until then its memory serves alone"),
+    (
+        "event_pipeline",
+        "paused: POST /internal/pipeline/resume; backpressure: wait, or see what is slow in \
+         /internal/events/metrics; processor_hangs: see its log, then restart it",
+    ),
+    ("firehose", "look at ATPROTO_FIREHOSE_URL and at the network; it goes on where it was"),
+    ("graph", "restart it: the graph is loaded from the database"),
+];
 
 /// Looked at before the graph is loaded: it may be what keeps it from being loaded.
 async fn below_the_graph(config: &Config) -> Result<[Finding; 2], Failure> {

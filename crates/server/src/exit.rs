@@ -48,6 +48,15 @@ impl Failure {
         }
     }
 
+    /// What happened, and what can be done about it.
+    #[must_use]
+    pub fn parts(self) -> (String, Option<String>) {
+        match self {
+            Self::Failed { message, hint } => (message, hint),
+            Self::Config(message) => (message, None),
+        }
+    }
+
     /// The code that the process ends with.
     #[must_use]
     pub fn code(&self) -> u8 {

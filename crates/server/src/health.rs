@@ -4,14 +4,13 @@
 //! never twice at once; endpoints answer from what was seen last and wait for nothing. What was
 //! seen too long ago is itself a failure: a check that hangs cannot stay green.
 
-use crate::node::Node;
+use crate::{ingest::Feed, node::Node};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use rhiz_domain::{
     Clock, Paused,
     store::{DeadFilter, StoreError, Unusable},
 };
-use rhiz_firehose::Status as FirehoseStatus;
 use serde_json::{Value, json};
 use std::{
     collections::VecDeque,
@@ -22,7 +21,6 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::watch;
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -124,7 +122,7 @@ pub struct Health {
     started: Duration,
     draining: AtomicBool,
     dir: PathBuf,
-    firehose: Option<watch::Receiver<FirehoseStatus>>,
+    firehose: Option<Feed>,
 }
 
 /// One check's last result.
@@ -175,7 +173,7 @@ type Looked = (Status, Option<&'static str>);
 
 impl Health {
     /// Starts looking.
-    pub fn start(node: &Node, firehose: Option<watch::Receiver<FirehoseStatus>>) -> Arc<Self> {
+    pub fn start(node: &Node, firehose: Option<Feed>) -> Arc<Self> {
         let health = Arc::new(Self {
             seen: std::array::from_fn(|_| Mutex::default()),
             letters: Mutex::default(),
@@ -236,10 +234,10 @@ impl Health {
         self.clock.elapsed().saturating_sub(self.started)
     }
 
-    /// How old the firehose's newest message was when it came.
+    /// How far behind its source the journal is.
     #[must_use]
-    pub fn source_lag(&self) -> Option<Duration> {
-        self.firehose.as_ref().and_then(|firehose| firehose.borrow().lag)
+    pub fn source_lag(&self, now: Timestamp) -> Option<Duration> {
+        self.firehose.as_ref().and_then(|firehose| firehose.lag(now))
     }
 
     /// Bytes free on the data directory's disk.
@@ -315,7 +313,7 @@ async fn count_letters(health: Arc<Health>, node: Node) {
 async fn look(
     name: &str,
     node: &Node,
-    firehose: Option<&watch::Receiver<FirehoseStatus>>,
+    firehose: Option<&Feed>,
     lost_since: &mut Option<Duration>,
 ) -> Looked {
     const FINE: Looked = (Status::Healthy, None);
@@ -350,7 +348,7 @@ async fn look(
         }
         "firehose" => {
             let Some(firehose) = firehose else { return FINE };
-            let connected = firehose.borrow().connected;
+            let connected = firehose.connected();
             let now = node.clock.elapsed();
             let since = *lost_since.get_or_insert(now);
             if connected {
@@ -362,8 +360,11 @@ async fn look(
                 (Status::Degraded, Some("disconnected"))
             }
         }
-        // It is loaded before the port opens; it stays behind when its thread has died.
+        // It is loaded before the port opens.
         "graph" => {
+            if node.replica.broken().is_some() {
+                return (Status::Unhealthy, Some("broken"));
+            }
             let now = node.clock.elapsed();
             if node.replica.change() >= node.store.last_change() {
                 *lost_since = None;

@@ -13,7 +13,11 @@ use crate::{
     serve::stop_signal,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rhiz_domain::{Clock, clock::SystemClock, store::Intake};
+use rhiz_domain::{
+    Clock,
+    clock::SystemClock,
+    store::{Intake, StoreError},
+};
 use rhiz_firehose::{FileDigest, FileSource, FirehoseError, digest, spool};
 use std::{
     path::{Path, PathBuf},
@@ -53,7 +57,7 @@ pub async fn run(config: Config, args: &ImportArgs) -> Result<(), Failure> {
     let node = Node::open(config).await?;
     remove_spools(&node.config.data.dir);
     node.start();
-    let result = unless_stopped(import_files(&node, &args.files)).await;
+    let result = unless_stopped(node.while_whole(import_files(&node, &args.files))).await;
     node.stop().await;
     exit::print(&result?)
 }
@@ -140,7 +144,7 @@ async fn import(node: &Node, file: &Opened, totals: &mut Totals) -> Result<(), F
             totals.duplicate += events + rejected;
             continue;
         }
-        let new = node.pipeline.take_in(intake).await.map_err(|e| store_failure(&e))? as u64;
+        let new = node.pipeline.take_in(intake).await.map_err(|e| cut_short(&e))? as u64;
         totals.accepted += new;
         totals.duplicate += events - new;
         totals.rejected += rejected;
@@ -151,6 +155,15 @@ async fn import(node: &Node, file: &Opened, totals: &mut Totals) -> Result<(), F
         Ok(Some(error)) => Err(source_failure(&error)),
         Err(error) => Err(Failure::failed(format!("reading broke off: {error}"))),
     }
+}
+
+/// What is accepted cannot be written down.
+fn cut_short(error: &StoreError) -> Failure {
+    let (message, hint) = store_failure(error).parts();
+    let hint = hint.map_or(String::new(), |hint| hint + " ");
+    Failure::failed(message).hint(format!(
+        "{hint}What was accepted is safe: when the cause is gone, run the same command again to go on"
+    ))
 }
 
 /// Waits until everything accepted is in every answer.

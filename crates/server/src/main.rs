@@ -20,6 +20,7 @@ pub mod load;
 pub mod log;
 pub mod node;
 pub mod processors;
+pub mod progress;
 pub mod rebuild;
 pub mod remote;
 pub mod replica;

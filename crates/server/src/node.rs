@@ -23,14 +23,20 @@ use rhiz_pipeline::{ActError, Broken, Capacity, Pipeline, Settings};
 use rhiz_store::SqliteStore;
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    io::Write,
+    net::SocketAddr,
     num::NonZeroUsize,
     path::Path,
     sync::Arc,
     time::Duration,
 };
 
-/// How long a stop may take before what is in hand is left to the next start.
+/// How long a stop may take. What is in hand then is left to the next start.
 pub const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// What of it is kept for closing the files. What is on its way to the disk then gets there or not,
+/// as with a kill: nobody was told that it is there.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Everything a node is made of. Cheap to clone.
 #[derive(Clone)]
@@ -53,8 +59,34 @@ pub struct Node {
     pub pipeline: Pipeline,
     /// What brings commits into the graph and the cache.
     pub replica: Arc<Replica>,
-    /// Held while the directory is in use.
-    _lock: Arc<File>,
+    /// Held while the directory is in use; says where its server is.
+    lock: Arc<File>,
+}
+
+/// The name of the lock's file in the data directory.
+const LOCK: &str = "rhiz.lock";
+
+/// Where the process is that works on a data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// It serves there.
+    Server(SocketAddr),
+    /// It does not serve, or does not yet.
+    Other,
+}
+
+/// Who works on a data directory; nothing when nobody does.
+#[must_use]
+pub fn owner(dir: &Path) -> Option<Owner> {
+    let path = dir.join(LOCK);
+    let file = File::open(&path).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {
+            let address = std::fs::read_to_string(path).ok().and_then(|a| a.trim().parse().ok());
+            Some(address.map_or(Owner::Other, Owner::Server))
+        }
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
 }
 
 /// Makes the data directory and takes its lock: one process owns it.
@@ -64,15 +96,20 @@ fn lock(dir: &Path) -> Result<File, Failure> {
             .hint("give a directory that can be written, with --data-dir or DATA_DIR")
     };
     crate::key::make_folder(dir).map_err(|e| cannot("made", &e))?;
-    let path = dir.join("rhiz.lock");
+    let path = dir.join(LOCK);
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .open(&path)
         .map_err(|e| cannot("written", &e))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // An earlier server's address. What cannot be told on a full disk is not needed.
+            let _ = file.set_len(0);
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(Failure::failed(format!(
             "another rhiz is working on the data directory {}",
             dir.display()
@@ -162,8 +199,17 @@ impl Node {
             identities,
             pipeline,
             replica,
-            _lock: Arc::new(lock),
+            lock: Arc::new(lock),
         })
+    }
+
+    /// Tells who asks on this machine where the server is.
+    pub fn announce(&self, address: SocketAddr) {
+        let mut file: &File = &self.lock;
+        let told = file.set_len(0).and_then(|()| write!(file, "{address}"));
+        if let Err(error) = told {
+            tracing::debug!(%error, "the lock's file does not say where the server is");
+        }
     }
 
     /// Sets the pipeline and the turn of days going.
@@ -183,14 +229,40 @@ impl Node {
     /// Accepts no more, finishes what is in hand, and closes the files. What waits stays in the
     /// journal. Answers whether everything in hand was finished in time.
     pub async fn stop(&self) -> bool {
-        let in_time = self.pipeline.stop(STOP_LIMIT).await;
-        self.store.close().await;
-        self.cache.close().await;
-        in_time
+        self.stop_within(STOP_LIMIT).await
+    }
+
+    /// The same, in less time.
+    pub async fn stop_within(&self, limit: Duration) -> bool {
+        let limit = match self.replica.broken() {
+            // What is in hand cannot be finished.
+            Some(_) => Duration::ZERO,
+            None => limit.saturating_sub(CLOSE_LIMIT),
+        };
+        let in_time = self.pipeline.stop(limit).await;
+        let closed = tokio::time::timeout(CLOSE_LIMIT, async {
+            self.store.close().await;
+            self.cache.close().await;
+        });
+        closed.await.is_ok() && in_time
+    }
+
+    /// Does it, unless the graph breaks first: then nothing is applied any more, and who waits for
+    /// that would wait for ever.
+    pub async fn while_whole<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            result = work => result,
+            why = self.replica.breaks() => Err(Failure::failed(format!("the graph broke off: {why}"))
+                .hint("nothing is lost: start again, and report a bug")),
+        }
     }
 }
 
-fn cache(
+/// The cache that is configured.
+pub fn cache(
     config: &Config,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
@@ -290,5 +362,84 @@ async fn turn_days(graph: &Arc<Graph>, cache: &CacheService, clock: &dyn Clock) 
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, survey};
+    use rhiz_domain::{Did, EventId, EventType, store::Receipt};
+    use rhiz_pipeline::Submission;
+    use serde_json::{json, value::to_raw_value};
+
+    fn config(dir: &Path) -> Config {
+        let survey = survey(Sources { directory: dir.to_owned(), ..Sources::default() });
+        survey.into_config().ok().unwrap()
+    }
+
+    /// An event that changes the graph.
+    fn account(id: &str) -> Submission {
+        let payload = json!({"did": "did:plc:a", "time": "2026-01-01T00:00:00Z", "active": true});
+        Submission {
+            event_type: EventType::AccountUpdated,
+            did: Did::parse("did:plc:a").unwrap(),
+            payload: to_raw_value(&payload).unwrap(),
+            priority: None,
+            event_id: EventId::parse(id).ok(),
+        }
+    }
+
+    #[test]
+    fn what_is_configured_by_default_is_the_pipelines_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, theirs) = (settings(&config(dir.path())), Settings::default());
+        assert_eq!(ours.capacity, theirs.capacity);
+        assert_eq!((ours.workers, ours.retry), (theirs.workers, theirs.retry));
+    }
+
+    /// Work that does not end is left to the next start.
+    #[tokio::test]
+    async fn a_stop_takes_no_longer_than_it_may() {
+        let dir = tempfile::tempdir().unwrap();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let teller = |_| move |_: &Invalidation| _ = wait.recv();
+        let node = Node::open_telling(config(dir.path()), teller).await.ok().unwrap();
+        node.start();
+        let accepted = node.pipeline.submit(vec![account("x")]).await.unwrap();
+        let clock = Arc::clone(&node.clock);
+        let began = clock.elapsed();
+        assert!(!node.stop_within(CLOSE_LIMIT + Duration::from_millis(500)).await);
+        let took = clock.elapsed() - began;
+        assert!((500..5_000).contains(&took.as_millis()), "{took:?}");
+        assert!(node.pipeline.recently_done(&accepted[0].event_id).is_none());
+        drop(go);
+    }
+
+    /// An event whose change the graph does not have is not done, in this life; in the next one it
+    /// is there.
+    #[tokio::test]
+    async fn a_graph_that_breaks_says_of_nothing_that_it_is_applied() {
+        let dir = tempfile::tempdir().unwrap();
+        let teller = |_| |_: &Invalidation| panic!("no such luck");
+        let node = Node::open_telling(config(dir.path()), teller).await.ok().unwrap();
+        node.start();
+        let pipeline = node.pipeline.clone();
+        let waiting = tokio::spawn(async move {
+            pipeline.submit_and_wait(account("x"), Duration::MAX).await.unwrap()
+        });
+        let why = node.replica.breaks().await;
+        assert!(why.contains("no such luck"), "{why}");
+        let failure = node.while_whole::<()>(std::future::pending()).await.unwrap_err();
+        assert_eq!(failure.code(), 1);
+        assert!(failure.to_string().contains("no such luck"), "{failure}");
+        assert!(!node.stop().await, "what is in hand cannot be finished");
+        let (accepted, ended) = waiting.await.unwrap();
+        assert_eq!((accepted.receipt, ended), (Receipt::Accepted, None));
+        assert!(node.pipeline.recently_done(&accepted.event_id).is_none());
+        drop(node);
+        let node = Node::open(config(dir.path())).await.ok().unwrap();
+        assert!(node.graph.find("did:plc:a").is_some());
+        node.stop().await;
     }
 }

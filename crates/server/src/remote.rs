@@ -2,7 +2,10 @@
 
 use crate::{config::Config, exit::Failure, key};
 use serde_json::Value;
-use std::path::Path;
+use std::{path::Path, time::Duration};
+
+/// Longest wait for a server that says how it is.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// A server and the key to it.
 pub struct Remote {
@@ -85,14 +88,26 @@ impl Remote {
         self.answer(request.header("Content-Type", kind).body(body)).await
     }
 
+    /// Asks how it is: the status code and the body, whatever they say.
+    pub async fn look(&self, path: &str) -> Result<(u16, Value), Failure> {
+        let unreachable = |e: reqwest::Error| self.unreachable(&e);
+        let request = self.request(reqwest::Method::GET, path)?.timeout(LOOK_LIMIT);
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let body = response.bytes().await.map_err(unreachable)?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        Failure::failed(format!("the server at {} does not answer: {error}", self.base))
+            .hint("is it running? `rhiz serve` prints its address")
+    }
+
     async fn answer(
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<Result<Value, Refusal>, Failure> {
-        let unreachable = |e: reqwest::Error| {
-            Failure::failed(format!("the server at {} does not answer: {e}", self.base))
-                .hint("is it running? `rhiz serve` prints its address")
-        };
+        let unreachable = |e: reqwest::Error| self.unreachable(&e);
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
         let retry_after = response

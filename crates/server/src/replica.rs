@@ -7,6 +7,9 @@
 //!
 //! A crash loses nothing of this: the graph is loaded from the store at the next start, and the
 //! cache of this process is gone with it.
+//!
+//! A graph that panics over a change has it half, and every later one not at all. Then nothing is
+//! said to be applied any more, and the process ends with an error: the next start loads all of it.
 
 use crate::answers::kept;
 use async_trait::async_trait;
@@ -17,7 +20,13 @@ use rhiz_domain::{
 };
 use rhiz_graph::{Affected, Graph};
 use rhiz_pipeline::{Applied, Downstream};
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::watch;
 
 /// How far the graph and the cache are.
@@ -31,6 +40,7 @@ struct Reached {
 /// The thread that applies what was committed.
 pub struct Replica {
     reached: watch::Receiver<Reached>,
+    broken: watch::Receiver<Option<String>>,
 }
 
 impl Replica {
@@ -44,27 +54,39 @@ impl Replica {
     ) -> std::io::Result<Self> {
         let (reaches, reached) =
             watch::channel(Reached { change: graph.version(), ..Reached::default() });
+        let (breaks, broken) = watch::channel(None);
         std::thread::Builder::new().name("replica".into()).spawn(move || {
             while let Ok(set) = changes.recv() {
-                let started = clock.elapsed();
-                let someone_returns = someone_returns(&graph, &set);
-                let affected = graph.apply(&set);
-                let applied = clock.elapsed();
-                let mut targets = targets(&graph, &set, &affected);
-                if someone_returns {
-                    // Any kept path may be the worse one now, and no tag of it tells.
-                    targets.push(Target::Pattern("graph:path:*".into()));
+                let applied =
+                    catch_unwind(AssertUnwindSafe(|| apply(&graph, &set, &mut tell, &*clock)));
+                match applied {
+                    Ok(reached) => _ = reaches.send_replace(reached),
+                    Err(panic) => {
+                        let words = words(&*panic);
+                        tracing::error!(change = set.seq, panic = words, "the graph is broken");
+                        breaks.send_replace(Some(format!("change {}: {words}", set.seq)));
+                        return;
+                    }
                 }
-                tell(&Invalidation { seq: set.seq, targets });
-                let cleared = clock.elapsed();
-                reaches.send_replace(Reached {
-                    change: set.seq,
-                    graph: applied.saturating_sub(started),
-                    cache: cleared.saturating_sub(applied),
-                });
             }
         })?;
-        Ok(Self { reached })
+        Ok(Self { reached, broken })
+    }
+
+    /// What broke it, if it is broken.
+    #[must_use]
+    pub fn broken(&self) -> Option<String> {
+        self.broken.borrow().clone()
+    }
+
+    /// Waits until it breaks; answers with what broke it.
+    pub async fn breaks(&self) -> String {
+        let mut broken = self.broken.clone();
+        match broken.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            // It has ended well, with its store.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// The number of the last change that is in every answer.
@@ -78,12 +100,46 @@ impl Replica {
 impl Downstream for Replica {
     async fn reached(&self, change: u64) -> Applied {
         let mut reached = self.reached.clone();
-        match reached.wait_for(|r| r.change >= change).await {
-            Ok(r) => Applied { graph: r.graph, cache: r.cache },
+        let applied = reached.wait_for(|r| r.change >= change).await;
+        match applied.map(|r| Applied { graph: r.graph, cache: r.cache }) {
+            Ok(applied) => applied,
+            // It is not applied in this life.
+            Err(_) if self.broken().is_some() => std::future::pending().await,
             // The store is closed; the next start loads the graph anew.
             Err(_) => Applied::default(),
         }
     }
+}
+
+/// Brings a set of changes into the graph, and tells what it made invalid.
+fn apply(
+    graph: &Graph,
+    set: &ChangeSet,
+    tell: &mut impl FnMut(&Invalidation),
+    clock: &dyn Clock,
+) -> Reached {
+    let started = clock.elapsed();
+    let someone_returns = someone_returns(graph, set);
+    let affected = graph.apply(set);
+    let applied = clock.elapsed();
+    let mut targets = targets(graph, set, &affected);
+    if someone_returns {
+        // Any kept path may be the worse one now, and no tag of it tells.
+        targets.push(Target::Pattern("graph:path:*".into()));
+    }
+    tell(&Invalidation { seq: set.seq, targets });
+    let cleared = clock.elapsed();
+    Reached {
+        change: set.seq,
+        graph: applied.saturating_sub(started),
+        cache: cleared.saturating_sub(applied),
+    }
+}
+
+/// What a panic says.
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
 }
 
 /// Whether the account of somebody who was hidden is active again. To be asked before the set is

@@ -1,48 +1,65 @@
 //! `rhiz serve`: the node, the firehose, and the HTTP server, until it is told to stop.
 //!
-//! The order of a stop: readiness says no, the firehose's reader ends, requests in hand are
-//! answered, the pipeline finishes what it has in hand, the files are closed.
+//! The order of a stop: readiness says no and nothing more is accepted, the firehose is read no
+//! more, requests in hand are answered, the pipeline finishes what it has in hand, the files are
+//! closed. All of it takes no longer than [`STOP_LIMIT`]: what is not over by then is cut off by the
+//! end of the process. The same happens when the graph breaks, and the process ends with an error.
 
 use crate::{
     api::{self, App},
     config::Config,
     exit::{self, Failure},
     health::Health,
-    ingest, key,
-    node::Node,
+    ingest::{self, Feed},
+    key,
+    node::{Node, STOP_LIMIT},
 };
-use rhiz_firehose::Status;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 
-/// How long requests in hand may take once a stop was asked for.
-const REQUESTS_LIMIT: Duration = Duration::from_secs(5);
+/// What of a stop requests in hand may take.
+const REQUESTS_LIMIT: Duration = Duration::from_secs(4);
 
 /// Runs the command.
 pub async fn run(config: Config) -> Result<(), Failure> {
     let node = Node::open(config).await?;
     node.start();
-    let (stop, stopping) = watch::channel(false);
-    let firehose = ingest::start(&node, stopping);
-    let result = until_stopped(node, firehose).await;
-    drop(stop);
-    result
+    let firehose = ingest::start(&node);
+    until_stopped(node, firehose).await
+}
+
+/// How serving ended.
+struct Served {
+    /// When the stop began, by [`rhiz_domain::Clock::elapsed`].
+    since: Duration,
+    /// Whether all requests were answered.
+    answered: bool,
+    result: Result<(), Failure>,
 }
 
 /// Serves a node that is running, until SIGTERM or Ctrl-C; then stops it.
-pub async fn until_stopped(
-    node: Node,
-    firehose: Option<watch::Receiver<Status>>,
-) -> Result<(), Failure> {
-    let served = serve(&node, firehose).await;
-    let in_time = node.stop().await;
+pub async fn until_stopped(node: Node, firehose: Option<Feed>) -> Result<(), Failure> {
+    let served = match serve(&node, firehose.clone()).await {
+        Ok(served) => served,
+        Err(failure) => {
+            Served { since: node.clock.elapsed(), answered: true, result: Err(failure) }
+        }
+    };
+    if let Some(firehose) = firehose {
+        firehose.stop();
+    }
+    let taken = node.clock.elapsed().saturating_sub(served.since);
+    let in_time = node.stop_within(STOP_LIMIT.saturating_sub(taken)).await;
     if !in_time {
         tracing::warn!("what was in hand is left to the next start");
     }
-    served
+    if !served.answered {
+        tracing::warn!("requests that took longer than {REQUESTS_LIMIT:?} are cut off");
+    }
+    served.result
 }
 
-async fn serve(node: &Node, firehose: Option<watch::Receiver<Status>>) -> Result<(), Failure> {
+async fn serve(node: &Node, firehose: Option<Feed>) -> Result<Served, Failure> {
     let config = &node.config;
     let keys = api::Keys {
         internal: key::internal_key(
@@ -60,8 +77,9 @@ async fn serve(node: &Node, firehose: Option<watch::Receiver<Status>>) -> Result
     let address = listener.local_addr().map_err(Failure::failed)?;
     // Listened for before anybody can know that we are here.
     let stop = stop_signal();
-    let health = Health::start(node, firehose);
+    let health = Health::start(node, firehose.clone());
     let app = Arc::new(App::new(node.clone(), keys, Arc::clone(&health)));
+    node.announce(address);
     exit::print(&format!("Rhiz is at http://{address}\n"))?;
     tracing::info!(%address, environment = %config.api.environment, "serving");
     let (close, closing) = watch::channel(false);
@@ -72,7 +90,12 @@ async fn serve(node: &Node, firehose: Option<watch::Receiver<Status>>) -> Result
                 let _ = closed.wait_for(|c| *c).await;
             });
     let mut server = tokio::spawn(server.into_future());
-    tokio::select! {
+    let until_told = node.while_whole(async {
+        let signal = stop.await;
+        tracing::info!(signal, "stopping");
+        Ok(())
+    });
+    let result = tokio::select! {
         ended = &mut server => {
             let why = match ended {
                 Ok(Ok(())) => "it ended by itself".to_owned(),
@@ -81,15 +104,18 @@ async fn serve(node: &Node, firehose: Option<watch::Receiver<Status>>) -> Result
             };
             return Err(Failure::failed(format!("the HTTP server stopped: {why}")));
         }
-        signal = stop => tracing::info!(signal, "stopping"),
-    }
+        told = until_told => told,
+    };
+    let since = node.clock.elapsed();
     health.drain();
     node.pipeline.drain();
-    close.send_replace(true);
-    if tokio::time::timeout(REQUESTS_LIMIT, server).await.is_err() {
-        tracing::warn!("some requests were cut off");
+    if let Some(firehose) = firehose {
+        firehose.stop();
     }
-    Ok(())
+    close.send_replace(true);
+    let answered = tokio::time::timeout(REQUESTS_LIMIT, &mut server).await.is_ok();
+    server.abort();
+    Ok(Served { since, answered, result })
 }
 
 /// Listens for SIGTERM and Ctrl-C from the call on; answers with the first one's name.

@@ -10,7 +10,7 @@ use crate::{
         shim::{Fault, Shim},
         undo::{self, Cut},
     },
-    server::{Data, KEY, Server, wait_until},
+    server::{Data, KEY, Server, pause, wait_until},
 };
 use rand::{SeedableRng, rngs::StdRng};
 use rhiz_domain::{Clock, clock::SystemClock};
@@ -20,7 +20,7 @@ use std::{
     io::Write,
     os::unix::process::ExitStatusExt,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     sync::mpsc,
     time::Duration,
 };
@@ -114,11 +114,15 @@ impl Scene {
             }
         }
         self.is_ready(503, "unhealthy");
-        // Many callers at a lock can keep the look from coming to an end.
-        wait_until("the health says that it is writing that fails", || {
-            let details = client.get("/health/detailed");
-            details.json()["dependencies"]["database"]["error"] == "unwritable"
+        // Also while each look has to wait for a lock behind many callers.
+        let errors = std::iter::repeat_with(|| {
+            let details = client.get("/health/detailed").json();
+            let database = &details["dependencies"]["database"];
+            pause(Duration::from_millis(50));
+            database["error"].as_str().map(str::to_owned)
         });
+        let errors: Vec<_> = errors.take(30).collect();
+        assert!(errors.iter().all(|e| e.as_deref() == Some("unwritable")), "{errors:?}");
         let anybody = self.server.anybody();
         anybody.get("/api/v1/analytics/network-stats").expect(200);
         anybody.get("/api/v1/entities/did:plc:from0").expect(200);
@@ -346,4 +350,62 @@ fn a_start_that_cannot_write_says_why() {
     other.execute_batch("ROLLBACK").unwrap();
     drop(other);
     assert!(data.serve().stop().success());
+}
+
+/// An import that cannot write any more says why and ends; nothing is half done, and the same
+/// command does the rest.
+#[test]
+fn an_import_that_cannot_write_says_why_and_the_next_one_completes_it() {
+    const LINES: u16 = 20_000;
+    let records = |data: &Data| -> rusqlite::Result<u16> {
+        let path = data.path().join("rhiz.db");
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let db = rusqlite::Connection::open_with_flags(path, flags)?;
+        db.query_row("SELECT count(*) FROM records", [], |row| row.get(0))
+    };
+    for full in [true, false] {
+        let data = Data::new();
+        let file = data.beside("lines.jsonl");
+        let lines = (0..LINES).map(|n| firehose::message(n) + "\n");
+        fs::write(&file, lines.collect::<String>()).unwrap();
+        let import =
+            || data.command(&["import", file.to_str().unwrap()], &[("FIREHOSE_VERIFY", "false")]);
+        let shim = Shim::new(&data);
+        let mut command = import();
+        shim.load(&mut command, None, "");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("some of it is there", || records(&data).is_ok_and(|n| n > 0));
+        let mut other = None;
+        if full {
+            shim.fault(Fault::NoSpace, 0);
+        } else {
+            let db = rusqlite::Connection::open(data.path().join("rhiz.db")).unwrap();
+            db.busy_timeout(Duration::from_secs(10)).unwrap();
+            db.execute_batch("BEGIN IMMEDIATE").unwrap();
+            other = Some(db);
+        }
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+        let reason = if full { "the disk is full" } else { "has locked the database" };
+        let error = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        assert!(error.contains(reason), "{said}");
+        assert!(said.contains("is the disk full, the directory read-only, or another"), "{said}");
+        assert!(said.contains("run the same command again"), "{said}");
+        shim.fault(Fault::None, 0);
+        drop(other);
+        let output = import().output().unwrap();
+        let (out, said) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{out}{said}");
+        let words: Vec<&str> = out.split_whitespace().collect();
+        let number = |name: &str| -> u16 {
+            let at = words.iter().position(|w| *w == name).unwrap();
+            words[at + 1].parse().unwrap()
+        };
+        assert!((1..LINES).contains(&number("accepted")), "it was cut off in the middle: {out}");
+        assert_eq!((number("accepted") + number("duplicate"), number("dead")), (LINES, 0), "{out}");
+        assert_eq!(records(&data), Ok(LINES));
+    }
 }

@@ -1,7 +1,10 @@
 //! From a Jetstream to the answers: through a stream that is cut, and a server that is killed.
 
-use super::server::{Data, Server, wait_until};
-use rhiz_domain::Tid;
+use super::{
+    server::{Data, Server, wait_until},
+    statement::relationship,
+};
+use rhiz_domain::{Clock, Tid, clock::SystemClock};
 use rhiz_testkit::relay::{Connection, Relay};
 use serde_json::json;
 
@@ -25,12 +28,7 @@ pub(crate) fn message(n: u16) -> String {
         "commit": {
             "rev": Tid::at(time, 1).to_string(), "operation": "create",
             "collection": "net.rhiz.relationship.record", "rkey": Tid::at(time, 0).to_string(),
-            "record": {
-                "$type": "net.rhiz.relationship.record", "participants": [owner, other],
-                "type": "social", "strength": 80, "context": "",
-                "privacy": {"visibility": "public", "consent": "full"},
-                "temporal": {"start": at, "lastInteraction": at}, "createdAt": at,
-            },
+            "record": relationship(&owner, &other, "social", 80, &at),
         },
     })
     .to_string()
@@ -85,4 +83,37 @@ fn what_the_stream_sends_is_in_the_answers_through_cuts_and_kills() {
     assert_eq!(dead["count"], 1, "{dead}");
     let reason = dead["events"][0]["last_error"].as_str().unwrap();
     assert!(reason.contains("strength") && reason.contains("0 to 100"), "{reason}");
+}
+
+#[test]
+fn the_lag_grows_while_nothing_is_taken_in_and_while_nobody_is_connected() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let relay = runtime.block_on(Relay::start((0..3).map(message))).unwrap();
+    let url = relay.url();
+    let server = Data::new().serve_with(&[
+        ("ENABLE_FIREHOSE_INGEST", "true"),
+        ("ATPROTO_FIREHOSE_URL", url.as_str()),
+        ("FIREHOSE_VERIFY", "false"),
+    ]);
+    let client = server.keyed();
+    let lag = || client.get("/internal/events/metrics").expect(200)["source_lag_seconds"].as_f64();
+    let grows = |why: &str| {
+        let before = lag().unwrap();
+        wait_until(why, || lag().unwrap() > before + 0.5);
+    };
+    wait_until("all is there", || relationships(&server) == 3);
+    // How old the last one was when it came, and no older: it is quiet.
+    let quiet = lag().unwrap();
+    let since = jiff::Timestamp::from_microsecond(time_us(2)).unwrap();
+    assert!(SystemClock::default().now().duration_since(since).as_secs_f64() - quiet < 60.0);
+    assert_eq!(lag(), Some(quiet));
+
+    client.post("/internal/pipeline/pause", &json!({"parts": ["intake"]})).expect(200);
+    relay.push(message(3));
+    grows("it grows while nothing is taken in");
+    client.post("/internal/pipeline/resume", &json!({})).expect(200);
+    wait_until("the next is there", || relationships(&server) == 4);
+    wait_until("it is journaled", || lag() == lag());
+    drop(relay);
+    grows("it grows while nobody is connected");
 }

@@ -31,4 +31,5 @@ mod records;
 mod server;
 mod standstill;
 mod start;
+mod statement;
 mod xrpc;

@@ -7,6 +7,7 @@ use crate::{
     people::{did, knows, tell},
     server::{Data, KEY, Server, wait_until},
 };
+use rhiz_domain::{Clock, clock::SystemClock};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
@@ -290,4 +291,26 @@ fn when_there_is_no_room_it_says_so_and_loses_nothing() {
     // With room again, it is taken again.
     let event = json!({"event_type": "trust.invalidated", "did": did("ann"), "payload": {}});
     assert_eq!(client.post("/internal/events", &event).status, 202);
+}
+
+/// A request whose end never comes holds up the stop for its time only.
+#[test]
+fn a_stop_cuts_off_what_takes_too_long() {
+    let mut server = Server::new();
+    let post = format!(
+        "POST /internal/events HTTP/1.1\r\nHost: x\r\nX-Internal-Key: {KEY}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+    );
+    let begun = Begun::new(&server, &post);
+    assert_eq!(server.anybody().get("/health").status, 200);
+    let clock = SystemClock::default();
+    server.signal("TERM");
+    assert!(server.wait().success(), "{}", server.log());
+    let took = clock.elapsed().as_secs_f64();
+    // The rest is for a busy machine.
+    assert!((4.0..9.0).contains(&took), "{took} s: {}", server.log());
+    assert!(server.log().contains("are cut off"), "{}", server.log());
+    let mut answer = Vec::new();
+    let mut stream = begun.0;
+    assert!(stream.read_to_end(&mut answer).is_err() || answer.is_empty(), "{answer:?}");
 }

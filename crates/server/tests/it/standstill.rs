@@ -56,6 +56,7 @@ fn what_is_paused_is_refused_and_goes_on_when_it_is_resumed() {
     client.post("/internal/pipeline/resume", &json!({})).expect(200);
     client.post("/internal/events", &event("t", "trust.invalidated", "did:plc:a")).expect(202);
     wait_until("it is done", || state(&client, "t")["state"] == "done");
+    server.settled();
     let metrics = client.get("/internal/events/metrics").expect(200);
     assert_eq!(
         (&metrics["dead_letters"], &metrics["source_lag_seconds"]),

@@ -103,7 +103,7 @@ fn file_position(tx: &Tx<'_>, digest: &str) -> rusqlite::Result<i64> {
         .unwrap_or(0))
 }
 
-/// Journals one event; answers with its number. Numbers grow with the order of accepting.
+/// Journals one event under its number. Numbers grow with the order of accepting.
 fn insert(tx: &Tx<'_>, event: &Event, seq: i64) -> rusqlite::Result<()> {
     let (origin, place) = origin_columns(&event.origin);
     tx.conn

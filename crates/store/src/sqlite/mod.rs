@@ -2,10 +2,14 @@
 //!
 //! | file | stage |
 //! |---|---|
+//! | `schema` | the tables, and how older ones become today's |
 //! | `append` | events, dead letters and cursor into the journal |
 //! | `identity` | what is remembered of accepted events; `prune` forgets it |
 //! | `keep` | how much is kept of one DID |
 //! | `lanes` | what waits, by priority |
+//! | `careful` | one event at a time, after an unclean stop |
+//! | `row` | an event as a row, and back |
+//! | `names` | the numbers of DIDs |
 //! | `damage` | what is in the journal and cannot be read |
 //! | `settle` | the effect and the removal, together |
 //! | `lease` | one event in the hands of work that waits on the network |
@@ -17,7 +21,9 @@
 //! | `rebuild` | what follows from the records, made anew |
 //! | `complaints` | what it says when it cannot write |
 //! | `checkpoint` | the WAL, back into the database |
+//! | `prune` | forgets events that were done long ago |
 //! | `check` | whether every page of the file holds together |
+//! | `readers` | connections that only read |
 //! | `index`, `facts`, `dead` | answers |
 
 mod append;
@@ -66,6 +72,7 @@ use rusqlite::{Connection, OptionalExtension};
 use std::{
     path::Path,
     sync::{Arc, mpsc},
+    time::Duration,
 };
 use tokio::sync::{Notify, oneshot};
 use writer::{Probe, Writer};
@@ -122,7 +129,27 @@ impl SqliteStore {
     }
 }
 
+/// How long the look waits for something to be written: less than who looks waits for it (half a
+/// second), so that they learn what it is that takes so long.
+const WRITE_PATIENCE: Duration = Duration::from_millis(400);
+
 impl SqliteStore {
+    /// Whether something can be written.
+    async fn writes(&self) -> Result<(), StoreError> {
+        if self.writer.is_failing() {
+            // It is healthy again when something can be written, not when nothing has to be.
+            let (answer, answered) = oneshot::channel();
+            self.writer.submit(Box::new(Probe(answer)));
+            answered.await.unwrap_or(Err(StoreError::Closed))?;
+        }
+        // An empty commit goes through the writer and back.
+        let empty = self.append(Intake::default()).await.map_err(|e| match e {
+            AppendError::Store(e) => e,
+            AppendError::Conflict { .. } => corrupt("ping", e),
+        });
+        empty.map(|_| ())
+    }
+
     fn hands(&self) -> settle::Hands {
         settle::Hands {
             lanes: Arc::clone(&self.lanes),
@@ -486,19 +513,15 @@ impl Store for SqliteStore {
         self.readers
             .point(|conn| conn.query_row("SELECT count(*) FROM meta", [], |_| Ok(())))
             .map_err(Unusable::Unreadable)?;
-        if self.writer.is_failing() {
-            // It is healthy again when something can be written, not when nothing has to be.
-            let (answer, answered) = oneshot::channel();
-            self.writer.submit(Box::new(Probe(answer)));
-            let written = answered.await.unwrap_or(Err(StoreError::Closed));
-            written.map_err(Unusable::Unwritable)?;
-        }
-        // An empty commit goes through the writer and back.
-        let empty = self.append(Intake::default()).await.map_err(|e| match e {
-            AppendError::Store(e) => e,
-            AppendError::Conflict { .. } => corrupt("ping", e),
+        let written = tokio::time::timeout(WRITE_PATIENCE, self.writes()).await;
+        let written = written.unwrap_or_else(|_| {
+            let why = format!(
+                "nothing could be written within {WRITE_PATIENCE:?}: the disk is slow, or another \
+                 program has locked the database"
+            );
+            Err(StoreError::Unavailable(why))
         });
-        empty.map(|_| ()).map_err(Unusable::Unwritable)
+        written.map_err(Unusable::Unwritable)
     }
 
     async fn check(&self) -> Result<Vec<String>, StoreError> {

@@ -20,7 +20,7 @@ pub(super) struct Metrics {
     dead_letters: u64,
     /// For how long the first of them has been dead; nothing when there is none.
     oldest_dead_letter_seconds: Option<f64>,
-    /// How old the newest message of the firehose was when it came; nothing without one.
+    /// How far behind the firehose the journal is; nothing without one, or before its first message.
     source_lag_seconds: Option<f64>,
 }
 
@@ -32,7 +32,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Json<Metrics>
     Ok(Json(Metrics {
         dead_letters: letters.count,
         oldest_dead_letter_seconds: letters.oldest.map(|at| age_seconds(at, now)),
-        source_lag_seconds: app.health.source_lag().map(|lag| lag.as_secs_f64()),
+        source_lag_seconds: app.health.source_lag(now).map(|lag| lag.as_secs_f64()),
         pipeline: app.node.pipeline.snapshot(),
     }))
 }
