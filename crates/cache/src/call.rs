@@ -76,6 +76,19 @@ impl<T> Computed<T> {
     }
 }
 
+/// How a value is computed when there is none: an async closure without arguments.
+pub trait Compute<T, E>: FnOnce() -> Self::Computing {
+    /// The computation under way.
+    type Computing: Future<Output = Result<Computed<T>, E>>;
+}
+impl<T, E, F, Fut> Compute<T, E> for F
+where
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = Result<Computed<T>, E>>,
+{
+    type Computing = Fut;
+}
+
 /// Why loading failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError<E> {

@@ -25,7 +25,7 @@ mod service;
 mod stats;
 mod value;
 
-pub use call::{Cacheable, Call, Computed, LoadError};
+pub use call::{Cacheable, Call, Compute, Computed, LoadError};
 pub use config::{CacheConfig, RedisConfig, Tiers};
 pub use pattern::Pattern;
 pub use rhiz_domain::cache::{

@@ -1,6 +1,6 @@
 //! Loading: the value under a key, computed by one caller while the others wait.
 
-use crate::call::{Cacheable, Call, Computed, LoadError};
+use crate::call::{Cacheable, Call, Compute, LoadError};
 use crate::flight::{Boarding, Flight, Landing};
 use crate::keep::Item;
 use crate::key;
@@ -10,7 +10,6 @@ use crate::redis::{Lease, Leasing};
 use crate::service::{CacheService, Inner};
 use crate::stats::{Count, Scope};
 use rhiz_domain::cache::Consistency;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,18 +30,12 @@ impl CacheService {
     /// # Errors
     /// [`LoadError::Cache`] for a key that cannot be one, [`LoadError::Compute`] when the
     /// computation failed (nothing is kept then).
-    pub async fn get_or_compute<T, E, F, Fut>(
+    pub async fn get_or_compute<T: Cacheable, E: Send + Sync + 'static>(
         &self,
         key: &str,
         call: Call,
-        compute: F,
-    ) -> Result<Arc<T>, LoadError<E>>
-    where
-        T: Cacheable,
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Computed<T>, E>>,
-    {
+        compute: impl Compute<T, E>,
+    ) -> Result<Arc<T>, LoadError<E>> {
         self.get_or_compute_if(key, call, |_| true, compute).await
     }
 
@@ -52,20 +45,13 @@ impl CacheService {
     ///
     /// # Errors
     /// As [`CacheService::get_or_compute`].
-    pub async fn get_or_compute_if<T, E, V, F, Fut>(
+    pub async fn get_or_compute_if<T: Cacheable, E: Send + Sync + 'static>(
         &self,
         key: &str,
         call: Call,
-        valid: V,
-        compute: F,
-    ) -> Result<Arc<T>, LoadError<E>>
-    where
-        T: Cacheable,
-        E: Send + Sync + 'static,
-        V: Fn(&T) -> bool,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Computed<T>, E>>,
-    {
+        valid: impl Fn(&T) -> bool,
+        compute: impl Compute<T, E>,
+    ) -> Result<Arc<T>, LoadError<E>> {
         let inner = &*self.inner;
         let knows = inner.knows_enough(call.consistency);
         if knows
@@ -228,19 +214,13 @@ impl Inner {
     }
 
     /// Computes and stores; lands the flight, if there is one.
-    async fn compute<T, E, F, Fut>(
+    async fn compute<T: Cacheable, E: Send + Sync + 'static>(
         &self,
         key: &str,
         flight: Option<Flight>,
         refresh: bool,
-        compute: F,
-    ) -> Result<Arc<T>, LoadError<E>>
-    where
-        T: Cacheable,
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Computed<T>, E>>,
-    {
+        compute: impl Compute<T, E>,
+    ) -> Result<Arc<T>, LoadError<E>> {
         // Noted before the computation begins: the law of the service.
         let stamp = self.note();
         let computing = self.flights.computing(key);
@@ -287,6 +267,33 @@ impl Inner {
                 }
                 Err(LoadError::Compute(error))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Computed;
+    use crate::config::CacheConfig;
+    use rhiz_domain::clock::{ManualClock, SeededEntropy};
+    use std::convert::Infallible;
+
+    #[tokio::test]
+    async fn a_request_is_one_use_whether_it_hits_or_misses() {
+        let clock = ManualClock::at("2026-11-01T00:00:00Z".parse().expect("time"));
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let cache = CacheService::memory(CacheConfig::default(), Arc::new(clock), entropy)
+            .expect("settings");
+        for (request, used) in [("miss", 1), ("hit", 2)] {
+            cache
+                .get_or_compute("entity:a", Call::EVENTUAL, || async {
+                    Ok::<_, Infallible>(Computed::new(1_u8))
+                })
+                .await
+                .expect("computed");
+            let asked = cache.inner.memory.as_ref().map(crate::memory::MemoryTier::asked);
+            assert_eq!(asked, Some(used), "{request}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::call::Cacheable;
 use crate::keep::SLOT_BYTES;
 use crate::key;
-use crate::memory::{Fit, MemoryTier, Slot, Value};
+use crate::memory::{Fit, MemoryTier, Slot, Value, typed};
 use crate::redis::{Envelope, Fetched, RedisTier};
 use crate::service::{Inner, nanos};
 use crate::stats::{Count, Scope, Statistics};
@@ -58,10 +58,10 @@ impl Inner {
         // memory, in pieces of other sizes than it is read in, which the processor waits for. The
         // rest is for those that are refused, beside the way of a hit.
         let (mut refused, mut back) = (None, Count::HitsBack);
-        let found = memory.get(key, |slot, fit| {
+        let found = memory.get(key, look == Look::First, |slot, fit| {
             if fit.expires > now
                 && self.is_good(key, slot)
-                && let Ok(value) = Arc::downcast::<T>(slot.value.clone())
+                && let Some(value) = typed::<T>(&slot.value)
             {
                 if slot.none {
                     back = Count::NoneHitsBack;

@@ -16,6 +16,28 @@ pub use store::{Fit, Gone, Store};
 /// A decoded value.
 pub(crate) type Value = Arc<dyn Any + Send + Sync>;
 
+/// The value, if it is of this type: what `Arc::downcast` answers, for less. That asks the value for
+/// its type through its table of methods, and waits for the answer in memory; nearly always the
+/// table itself says enough.
+#[inline]
+pub(crate) fn typed<T: Any + Send + Sync>(value: &Value) -> Option<Arc<T>> {
+    let held: *const (dyn Any + Send + Sync) = Arc::as_ptr(value);
+    let wanted: *const (dyn Any + Send + Sync) = held.cast::<T>();
+    // The same place by construction: what is compared are the tables, the value's and that of `T`.
+    if std::ptr::eq(held, wanted) {
+        let value = Arc::into_raw(value.clone()).cast::<T>();
+        // SAFETY: `from_raw` asks for a pointer of `into_raw`, of an `Arc` of the same type. The type
+        // is the same: in the table of `dyn Any` stands the function that answers with the type, so
+        // a value whose table is that of `T` answers as a `T` does, which is all that
+        // `Arc::downcast` asks for before it does this. (Tables of one type may stand in several
+        // places, which only leads to the other way; two types never share one, as their answers
+        // differ.) The count taken by `clone` goes over.
+        #[expect(unsafe_code, reason = "proven above")]
+        return Some(unsafe { Arc::from_raw(value) });
+    }
+    Arc::downcast(value.clone()).ok()
+}
+
 /// A value and what is known of it.
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -87,15 +109,18 @@ impl MemoryTier {
         Self { store, stats }
     }
 
-    /// Looks up and counts as use; `judge` looks at the slot under the lock, which spares counting
-    /// references twice, and answers with what is shown of it. If that is something, it is a hit.
+    /// Looks up; `judge` looks at the slot under the lock, which spares counting references twice,
+    /// and answers with what is shown of it. If that is something, it is a hit. Only the first look
+    /// of a request is a use: what is missing would seem to be asked for twice as often as what is
+    /// there.
     #[inline]
     pub(crate) fn get<R>(
         &self,
         key: &str,
+        first: bool,
         judge: impl FnOnce(&Slot, Fit) -> Option<R>,
     ) -> Option<R> {
-        self.store.get_if(key, |slot, fit, shard| {
+        self.store.get_if(key, first, |slot, fit, shard| {
             let shown = judge(slot, fit);
             if shown.is_some() {
                 self.stats.hit_alone(shard, slot.namespace, slot.none);
@@ -140,6 +165,12 @@ impl MemoryTier {
         self.store.len() as u64
     }
 
+    /// Uses and misses counted.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> u64 {
+        self.store.asked()
+    }
+
     pub(crate) fn shards(&self) -> usize {
         self.store.shards()
     }
@@ -168,6 +199,24 @@ impl MemoryTier {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_given_as_its_own_type_and_as_no_other_of_the_same_shape() {
+        #[derive(Debug, PartialEq)]
+        struct Metres(u64);
+        #[derive(Debug, PartialEq)]
+        struct Seconds(u64);
+        let value: Value = Arc::new(Metres(7));
+        let metres = typed::<Metres>(&value).expect("it is one");
+        assert_eq!(*metres, Metres(7));
+        assert_eq!(Arc::strong_count(&metres), 2);
+        assert!(typed::<Seconds>(&value).is_none() && typed::<u64>(&value).is_none());
+        assert!(typed::<Value>(&value).is_none() && typed::<()>(&value).is_none());
+        drop(value);
+        assert_eq!(Arc::strong_count(&metres), 1);
+        let nothing: Value = Arc::new(());
+        assert!(typed::<()>(&nothing).is_some() && typed::<[u8; 0]>(&nothing).is_none());
+    }
 
     #[test]
     #[cfg(target_pointer_width = "64")]

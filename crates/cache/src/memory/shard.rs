@@ -4,7 +4,7 @@
 
 use super::name::Name;
 use super::order::{NIL, Order};
-use super::trials::{FIRST_WINDOW, Trials};
+use super::trials::{FIRST, Trials};
 use super::{Fit, Gone};
 use hashbrown::HashTable;
 use std::cmp::Reverse;
@@ -37,7 +37,7 @@ impl<V> Shard<V> {
     pub(super) fn new(max_len: usize, max_bytes: u64) -> Self {
         Self {
             table: HashTable::new(),
-            order: Order::new(max_len, FIRST_WINDOW),
+            order: Order::new(max_len, FIRST),
             trials: Trials::new(max_len),
             expiry: BinaryHeap::new(),
             bytes: 0,
@@ -83,9 +83,15 @@ impl<V> Shard<V> {
     #[cold]
     fn missed(&mut self, hash: u64) {
         self.order.missed(hash);
-        if let Some(window) = self.trials.run(self.order.asked, self.order.window()) {
-            self.order.set_window(window);
+        if let Some(law) = self.trials.run(self.order.asked, self.order.law()) {
+            self.order.set_law(law);
         }
+    }
+
+    /// Uses and misses counted.
+    #[cfg(test)]
+    pub(super) fn asked(&self) -> u64 {
+        self.order.asked
     }
 
     /// Looks up without counting as use.

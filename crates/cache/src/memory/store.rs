@@ -71,19 +71,20 @@ impl<V> Store<V> {
     /// it gets.
     #[inline]
     pub fn get<R>(&self, key: &str, look: impl FnOnce(&V, Fit, usize) -> R) -> Option<R> {
-        self.get_if(key, |value, fit, shard| Some(look(value, fit, shard)))
+        self.get_if(key, true, |value, fit, shard| Some(look(value, fit, shard)))
     }
 
-    /// As [`Store::get`], of a `look` that may find nothing to answer.
+    /// As [`Store::get`], of a `look` that may find nothing to answer; a use or not.
     #[inline]
     pub(crate) fn get_if<R>(
         &self,
         key: &str,
+        used: bool,
         look: impl FnOnce(&V, Fit, usize) -> Option<R>,
     ) -> Option<R> {
         let (hash, shard) = self.place(key);
         let mut held = self.shards[shard].0.lock();
-        let held = held.get(hash, key)?;
+        let held = if used { held.get(hash, key)? } else { held.peek(hash, key)? };
         look(&held.value, held.fit, shard)
     }
 
@@ -91,6 +92,12 @@ impl<V> Store<V> {
     pub fn peek<R>(&self, key: &str, look: impl FnOnce(&V, Fit) -> R) -> Option<R> {
         let (hash, shard) = self.place(key);
         self.shards[shard].0.lock().peek(hash, key).map(|held| look(&held.value, held.fit))
+    }
+
+    /// Uses and misses counted.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.0.lock().asked()).sum()
     }
 
     /// Stores; answers with what was replaced or had to leave.

@@ -1,9 +1,9 @@
 //! The suite that memory, Redis and both in tiers pass.
 
-use crate::redis_server::RedisServer;
 use rhiz_cache::{CacheConfig, CacheService, RedisConfig, Tiers};
 use rhiz_domain::clock::{ManualClock, SystemEntropy};
 use rhiz_testkit::cache::{CacheUnderTest, suite};
+use rhiz_testkit::redis::RedisServer;
 use std::sync::Arc;
 use std::time::Duration;
 

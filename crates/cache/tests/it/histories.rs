@@ -6,11 +6,11 @@
 //! fault is shown by breaking one promise at a time.
 
 use crate::proxy::{Fault, Felt};
-use crate::redis_server::RedisServer;
 use crate::world::{Authority, Dice, Done, ENTITIES, Node, pass, tag, torment};
 use parking_lot::Mutex;
 use rhiz_cache::{CacheConfig, CacheService, Call, Computed, Consistency, SetOptions, Tiers};
 use rhiz_domain::Clock;
+use rhiz_testkit::redis::RedisServer;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -6,6 +6,5 @@ mod histories;
 mod memory;
 mod outages;
 mod proxy;
-mod redis_server;
 mod sharing;
 mod world;

@@ -124,7 +124,7 @@ async fn ten_thousand_callers_of_a_missing_key_cause_one_computation() {
 async fn a_failed_computation_is_shared_and_not_kept() {
     let (cache, _) = service();
     let error = cache
-        .get_or_compute::<String, _, _, _>("k", Call::EVENTUAL, || async { Err("no source") })
+        .get_or_compute::<String, _>("k", Call::EVENTUAL, || async { Err("no source") })
         .await
         .expect_err("fails");
     assert!(matches!(error, LoadError::Compute(e) if *e == "no source"));
@@ -141,7 +141,7 @@ async fn a_dropped_computation_is_taken_over_by_a_waiter() {
         let cache = cache.clone();
         async move {
             cache
-                .get_or_compute::<String, Infallible, _, _>("k", Call::EVENTUAL, || async move {
+                .get_or_compute::<String, Infallible>("k", Call::EVENTUAL, || async move {
                     started.send(()).expect("test waits");
                     std::future::pending().await
                 })
@@ -170,7 +170,7 @@ async fn a_waiter_does_not_wait_for_ever() {
         let cache = cache.clone();
         async move {
             cache
-                .get_or_compute::<String, Infallible, _, _>("k", Call::EVENTUAL, || async move {
+                .get_or_compute::<String, Infallible>("k", Call::EVENTUAL, || async move {
                     started.send(()).expect("test waits");
                     std::future::pending().await
                 })

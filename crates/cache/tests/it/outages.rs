@@ -2,13 +2,13 @@
 //! lying; and what they see when it is back.
 
 use crate::proxy::Fault;
-use crate::redis_server::RedisServer;
-use crate::world::{Authority, Node, calls, command, info, place, until};
+use crate::world::{Authority, Node, calls, command, direct, info, place, until};
 use rhiz_cache::{
     CacheConfig, CacheService, CacheStatus, Call, Computed, Consistency, SetOptions, Tiers,
 };
 use rhiz_domain::Clock;
 use rhiz_domain::clock::SystemClock;
+use rhiz_testkit::redis::RedisServer;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -191,7 +191,7 @@ async fn a_flush_or_an_evicted_epoch_resurrects_nothing() {
         .await;
         // What a lagging replica or an old snapshot would bring back.
         let redis::Value::BulkString(bytes) = dump else { panic!("a value") };
-        let mut direct = server.direct().await;
+        let mut direct = direct(&server).await;
         redis::cmd("SET").arg(k).arg(bytes).exec_async(&mut direct).await.expect("Redis");
         assert_eq!(get(&node.cache, "k").await, None);
     }
@@ -218,7 +218,7 @@ async fn a_full_redis_refuses_writes_and_the_service_goes_on() {
 async fn bad_values_are_misses_that_are_counted() {
     let server = RedisServer::start();
     let node = alone(&server).await;
-    let mut direct = server.direct().await;
+    let mut direct = direct(&server).await;
     set(&node.cache, "k", "good").await;
     let k = place(&server, "v:k").await.expect("there");
     let good: Vec<u8> = redis::cmd("GET").arg(&k).query_async(&mut direct).await.expect("there");

@@ -3,13 +3,13 @@
 
 use crate::outages::forget;
 use crate::proxy::Fault;
-use crate::redis_server::{RedisServer, free_port};
 use crate::world::{Authority, Node, command, until};
 use rhiz_cache::{
     CacheConfig, CacheService, CacheStatus, Call, Computed, Consistency, Invalidation, RedisConfig,
     SetOptions, Target, Tiers,
 };
 use rhiz_domain::clock::{SystemClock, SystemEntropy};
+use rhiz_testkit::redis::{RedisServer, free_port};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;

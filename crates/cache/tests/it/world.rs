@@ -2,7 +2,6 @@
 //! that are computed from the state. What a reader got can be held against what was true.
 
 use crate::proxy::{Fault, Proxy};
-use crate::redis_server::RedisServer;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rhiz_cache::{
@@ -10,6 +9,7 @@ use rhiz_cache::{
 };
 use rhiz_domain::clock::{SeededEntropy, SystemClock, SystemEntropy};
 use rhiz_domain::{Clock, Entropy};
+use rhiz_testkit::redis::RedisServer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -145,7 +145,7 @@ pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) -> Duration
 
 /// Where the value under a key stands in Redis, if it is there: behind whose it is.
 pub(crate) async fn place(server: &RedisServer, key: &str) -> Option<String> {
-    let mut connection = server.direct().await;
+    let mut connection = direct(server).await;
     let pattern = format!("rhiz:????????????????:{key}");
     let mut cursor = 0_u64;
     loop {
@@ -323,11 +323,20 @@ pub(crate) async fn calls(server: &RedisServer, command: &str) -> u64 {
     line.map_or(0, |l| l.split(',').next().expect("a number").parse().expect("a number"))
 }
 
+/// Straight to the server, past any proxy.
+pub(crate) async fn direct(server: &RedisServer) -> redis::aio::MultiplexedConnection {
+    redis::Client::open(format!("redis://{}/", server.address()))
+        .expect("an address")
+        .get_multiplexed_async_connection()
+        .await
+        .expect("it runs")
+}
+
 pub(crate) async fn command(
     server: &RedisServer,
     words: &[&str],
 ) -> redis::RedisResult<redis::Value> {
-    let mut connection = server.direct().await;
+    let mut connection = direct(server).await;
     let mut command = redis::cmd(words[0]);
     for word in &words[1..] {
         command.arg(word);

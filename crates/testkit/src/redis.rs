@@ -6,51 +6,77 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A running `redis-server`. That the binary is missing fails the test.
-pub(crate) struct RedisServer {
+#[derive(Debug)]
+pub struct RedisServer {
     child: Child,
-    pub(crate) folder: TempDir,
-    pub(crate) port: u16,
+    /// Where its data and its socket (`redis.sock`) are.
+    pub folder: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
     more: Vec<String>,
 }
 
 impl RedisServer {
-    pub(crate) fn start() -> Self {
+    /// On a free port, in a folder of its own.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start() -> Self {
         Self::start_in(TempDir::new().expect("a temporary folder"), Vec::new())
     }
 
     /// With more settings than the usual.
-    pub(crate) fn start_in(folder: TempDir, more: Vec<String>) -> Self {
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_in(folder: TempDir, more: Vec<String>) -> Self {
         let port = free_port();
         let child = run(port, &folder, &more);
         Self { child, folder, port, more }
     }
 
     /// kill -9.
-    pub(crate) fn kill(&mut self) {
+    ///
+    /// # Panics
+    /// When it does not run any more.
+    pub fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
     }
 
-    /// On the same port, with what it had saved.
-    pub(crate) fn start_again(&mut self) {
+    /// On the same port, with what it had saved: nothing, unless it was told to.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_again(&mut self) {
         self.child = run(self.port, &self.folder, &self.more);
     }
 
-    pub(crate) fn address(&self) -> String {
+    /// `127.0.0.1:port`.
+    #[must_use]
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Straight to the server, past any proxy.
-    pub(crate) async fn direct(&self) -> redis::aio::MultiplexedConnection {
-        redis::Client::open(format!("redis://{}/", self.address()))
-            .expect("an address")
-            .get_multiplexed_async_connection()
-            .await
-            .expect("it runs")
+    /// Sends a signal by name: `STOP` makes it silent, its connections open, and `CONT` ends that.
+    ///
+    /// # Panics
+    /// When it does not run any more.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
+        assert!(sent.success(), "{kill}");
     }
 }
 
-pub(crate) fn free_port() -> u16 {
+/// A port of 127.0.0.1 that nobody listens on.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .expect("a free port")
