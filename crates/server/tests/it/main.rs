@@ -28,6 +28,7 @@ mod powercut;
 mod privacy;
 mod rebuild;
 mod records;
+mod redis;
 mod server;
 mod standstill;
 mod start;
