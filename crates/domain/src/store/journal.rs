@@ -282,9 +282,9 @@ pub trait Journal: Send + Sync + 'static {
     async fn audit(&self, before: Option<i64>, limit: usize) -> Result<AuditPage, StoreError>;
 
     /// Forgets what need not be remembered any more: identities of events accepted before
-    /// `accepted_before`, but not of what waits, and not where the name that a source gave begins
-    /// with a later time (a UUIDv7). Looks at what is that old and not at the rest, in small steps;
-    /// answers how many are gone.
+    /// `accepted_before`, but not of what waits, and not where the name is a UUIDv7 of a later
+    /// time. Looks at what is that old and not at the rest, in small steps; answers how many are
+    /// gone.
     async fn prune(&self, accepted_before: Timestamp) -> Result<u64, StoreError>;
 }
 

@@ -1,10 +1,10 @@
 //! Forgetting identities of events accepted long ago, and done.
 //!
 //! Law: it looks at what is old, not at what there is: a week at a thousand events a second is six
-//! hundred million identities, and those of one hour are old. Names of sources begin with the time
-//! (UUIDv7), so the old ones stand at the beginning of the table; of all others, whose names say
-//! nothing, an index by time (`accepted_time`) knows which they are. What is found by a reader is
-//! removed by the writer, a stretch at a time, others between them.
+//! hundred million identities, and those of one hour are old. The names of sources, and those that
+//! this server gives, begin with the time (UUIDv7): the old ones stand together. Of all others, whose
+//! names say nothing, an index by time (`accepted_time`) knows which they are. What is found by a
+//! reader is removed by the writer, a stretch at a time, others between them.
 
 use super::{
     row::NamedBy,
@@ -23,20 +23,33 @@ const STEP: usize = 1_000;
 /// Where a look begins.
 #[derive(Debug, Clone)]
 pub(super) enum From {
-    /// Behind this name, of those that sources gave.
+    /// Behind this name, of UUIDs that the same gave: [`super::row::id_key`].
     Name(Vec<u8>),
-    /// Behind this time and name, of all others.
+    /// Behind this time and name, of those that do not begin with the time.
     Time(i64, Vec<u8>),
 }
 
 impl From {
     pub(super) fn start() -> Self {
-        Self::Name(vec![SOURCES])
+        Self::Name(vec![uuid_of(NamedBy::Caller)])
+    }
+
+    /// Where it goes on when nothing is left behind this.
+    fn after(&self) -> Option<Self> {
+        match self {
+            Self::Name(name) if name.first() == Some(&uuid_of(NamedBy::Caller)) => {
+                Some(Self::Name(vec![uuid_of(NamedBy::Source)]))
+            }
+            Self::Name(_) => Some(Self::Time(i64::MIN, Vec::new())),
+            Self::Time(..) => None,
+        }
     }
 }
 
-/// The first byte of UUIDs that sources gave: [`super::row::id_key`].
-const SOURCES: u8 = (NamedBy::Source as u8) << 1;
+/// The first byte of the key of a UUID.
+fn uuid_of(by: NamedBy) -> u8 {
+    (by as u8) << 1
+}
 
 /// What a look found.
 pub(super) struct Found {
@@ -62,16 +75,18 @@ fn by_time() -> String {
     // The condition stands as in the index, or it would not be used.
     format!(
         "SELECT event_id, accepted_at, {OLD} FROM accepted
-         WHERE substr(event_id, 1, 1) <> x'02' AND accepted_at < $1
+         WHERE (substr(event_id, 1, 1) IN (x'00', x'02')) + (substr(event_id, 8, 1) >= x'70')
+                 + (substr(event_id, 8, 1) < x'80') < 3
+             AND accepted_at < $1
              AND (accepted_at, event_id) > ($2, $3)
          ORDER BY accepted_at, event_id LIMIT $4"
     )
 }
 
-/// The first name of a source of this time, microseconds since 1970.
-fn name_of(time: i64) -> Vec<u8> {
+/// The first UUIDv7 of this time (microseconds since 1970) that the same gave.
+fn name_of(time: i64, given: &[u8]) -> Vec<u8> {
     let millis = u64::try_from(time / 1000).unwrap_or(0);
-    let mut name = vec![SOURCES];
+    let mut name: Vec<u8> = given.iter().copied().take(1).collect();
     // 48 bits.
     name.extend(&millis.to_be_bytes()[2..]);
     name
@@ -84,7 +99,7 @@ pub(super) fn look(conn: &Connection, from: &From, before: i64) -> rusqlite::Res
         From::Time(..) => by_time(),
     })?;
     let mut rows = match from {
-        From::Name(name) => statement.query(params![before, name, name_of(before), LOOK])?,
+        From::Name(name) => statement.query(params![before, name, name_of(before, name), LOOK])?,
         From::Time(time, name) => statement.query(params![before, time, name, LOOK])?,
     };
     let (mut old, mut looked_at, mut last) = (Vec::new(), 0, None);
@@ -101,9 +116,8 @@ pub(super) fn look(conn: &Connection, from: &From, before: i64) -> rusqlite::Res
     }
     let next = match (from, last.filter(|_| looked_at == LOOK || old.len() == STEP)) {
         (From::Name(_), Some((_, name))) => Some(From::Name(name)),
-        (From::Name(_), None) => Some(From::Time(i64::MIN, Vec::new())),
         (From::Time(..), Some((time, name))) => Some(From::Time(time, name)),
-        (From::Time(..), None) => None,
+        (from, None) => from.after(),
     };
     Ok(Found { old, next })
 }
@@ -157,7 +171,7 @@ mod tests {
         Timestamp::from_second(1_700_000_000 + second).unwrap()
     }
 
-    /// A thousand names of sources and of callers each, one a second; some not UUIDs.
+    /// A thousand names of sources and of callers each, one a second; some do not begin with it.
     fn database() -> (tempfile::TempDir, Connection) {
         let dir = tempfile::tempdir().unwrap();
         let conn = open_writer(&dir.path().join("rhiz.db")).unwrap();
@@ -166,6 +180,8 @@ mod tests {
         for second in 0..1000 {
             for by in [NamedBy::Source, NamedBy::Caller] {
                 let id = match second % 10 {
+                    // A UUID that says nothing of its time.
+                    1 => EventId::parse(&format!("ffffffff-0000-4000-8000-{second:012x}")).unwrap(),
                     0 => EventId::parse(&format!("e{}", second * 7919 % 1000)).unwrap(),
                     _ => EventId::generate(at(second), &entropy),
                 };
@@ -192,6 +208,12 @@ mod tests {
             from = found.next;
         }
         assert_eq!(old, 200);
+        // Those that begin with the time are in no second place.
+        let sql = "SELECT count(*) FROM accepted INDEXED BY accepted_time
+            WHERE (substr(event_id, 1, 1) IN (x'00', x'02')) + (substr(event_id, 8, 1) >= x'70')
+                + (substr(event_id, 8, 1) < x'80') < 3";
+        let indexed: i64 = conn.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(indexed, 400);
         for (sql, plan) in [
             (by_name(), "(event_id>? AND event_id<?)"),
             (

@@ -122,4 +122,33 @@ mod tests {
             assert_eq!(event.under_way_since().as_second(), 5);
         }
     }
+
+    /// What was there before is counted like what comes.
+    #[test]
+    fn older_dead_letters_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rhiz.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let letter = "INSERT INTO dead_letters (event_id, did, priority, retry_count, accepted_at,
+                died_at, origin, verified, replayable, stages, last_error, payload)
+            VALUES ('x', $1, 1, 0, 0, 0, 'api', 0, $2, '[]', '', '{}')";
+        for (did, replayable) in [(Some("did:plc:a"), 1), (Some("did:plc:a"), 0), (None, 0)] {
+            old.execute(letter, rusqlite::params![did, replayable]).unwrap();
+        }
+        drop(old);
+        let conn = open_writer(&path).unwrap();
+        let counts = || -> Vec<(String, i64, i64)> {
+            let mut all = conn.prepare("SELECT * FROM dead_counts ORDER BY did").unwrap();
+            let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+            rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
+        };
+        let told = |did: &str, letters, replayable| (did.to_owned(), letters, replayable);
+        assert_eq!(counts(), [told("", 1, 0), told("*", 3, 1), told("did:plc:a", 2, 1)]);
+        conn.execute("DELETE FROM dead_letters WHERE did IS NULL", []).unwrap();
+        conn.execute(letter, rusqlite::params!["did:plc:b", 1]).unwrap();
+        let now = [told("*", 3, 2), told("did:plc:a", 2, 1), told("did:plc:b", 1, 1)];
+        assert_eq!(counts(), now);
+    }
 }
