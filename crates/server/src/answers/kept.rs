@@ -76,7 +76,7 @@ pub(super) fn list(key: &mut String, name: &str, items: &[String]) {
     // Writing to a String cannot fail.
     let _ = write!(key, ":{name}[{}]", items.len());
     for item in items {
-        let _ = write!(key, ":{}", part(&item.replace(':', "%3A")));
+        let _ = write!(key, ":{}", part(item));
     }
 }
 
