@@ -37,6 +37,11 @@ impl Trust {
         self.0 as f64 / TRUST_ONE
     }
 
+    /// In units of 10⁻¹².
+    pub(crate) fn units(self) -> u64 {
+        self.0
+    }
+
     /// round(−ln t · 2²⁰): what a path adds up. `None` for a trust of zero. At most 28,973,226
     /// (t = 10⁻¹²), which fits in 25 bits.
     #[must_use]

@@ -32,7 +32,7 @@ pub struct Graph {
     pub(crate) state: RwLock<State>,
     pub(crate) web: ArcSwap<Web>,
     pub(crate) pool: Pool,
-    pub(crate) average: Mutex<Option<crate::stats::Average>>,
+    pub(crate) averages: crate::stats::Averages,
     /// One at a time learns anew.
     pub(crate) relearning: Mutex<()>,
 }
@@ -95,7 +95,7 @@ impl Graph {
             state: RwLock::new(state),
             web: ArcSwap::new(web),
             pool: Pool::default(),
-            average: Mutex::new(None),
+            averages: crate::stats::Averages::default(),
             relearning: Mutex::new(()),
         }
     }

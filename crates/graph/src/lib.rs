@@ -33,7 +33,7 @@ pub use graph::{Affected, Graph};
 pub use neighbours::{Neighbour, NeighbourQuery, Neighbours};
 pub use outlook::{AtRisk, Introduction, RiskPlace, RiskQuery, Risks};
 pub use predict::Prediction;
-pub use ranking::Ranking;
+pub use ranking::{Ranking, Reached};
 pub use search::{Algorithm, Hop, Path, PathError, PathQuery, Relax};
 pub use stats::{Memory, Stats};
 pub use trust::{Recommendation, TrustHealth, TrustLevel, TrustMetrics};

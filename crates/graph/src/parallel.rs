@@ -1,14 +1,22 @@
 //! Work on everyone at once, cut into jobs of about the same size.
 
+use std::sync::OnceLock;
+
 /// Threads at most: beyond it memory is the limit.
 const THREADS: usize = 4;
 
 /// Items from which on a further thread is worth being started.
 const WORTH_A_THREAD: usize = 20_000;
 
+/// Processors that this program may use.
+pub(crate) fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
+}
+
 /// Into how many jobs to cut the work on so many items: at least one.
 pub(crate) fn jobs(items: usize) -> usize {
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(THREADS));
+    let threads = cores().min(THREADS);
     threads.min(1 + items / WORTH_A_THREAD)
 }
 

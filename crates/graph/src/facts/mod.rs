@@ -463,24 +463,29 @@ impl Facts {
     }
 
     /// Bytes held, names apart.
+    /// Bytes held, but for [`Facts::list_bytes`].
     pub(crate) fn bytes(&self) -> usize {
-        let list = |v: &Vec<u32>| v.capacity() * 4;
         self.records.bytes()
             + self.pairs.bytes()
             + self.attestations.bytes()
             + self.targets.bytes()
-            + self.targets.iter().map(|t| list(&t.voices)).sum::<usize>()
             + self.people.bytes()
-            + self
-                .people
-                .iter()
-                .map(|p| list(&p.pairs) + list(&p.made) + list(&p.about))
-                .sum::<usize>()
             + self.by_key.bytes()
             + self.by_pair.bytes()
             + self.by_attestation.bytes()
             + self.by_target.bytes()
             + self.by_did.bytes()
+    }
+
+    /// Bytes of the lists of the people, and of what is attested, in a range of their numbers;
+    /// `None` behind the last of either.
+    pub(crate) fn list_bytes(&self, range: std::ops::Range<usize>) -> Option<usize> {
+        let list = |v: &Vec<u32>| v.capacity() * 4;
+        (range.start < self.people.len().max(self.targets.len())).then(|| {
+            let people = self.people.range(range.clone());
+            people.map(|p| list(&p.pairs) + list(&p.made) + list(&p.about)).sum::<usize>()
+                + self.targets.range(range).map(|t| list(&t.voices)).sum::<usize>()
+        })
     }
 }
 

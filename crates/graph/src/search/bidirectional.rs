@@ -79,6 +79,15 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
+    /// Bytes for what searches have reached. (A place for each entity is needed by every search.)
+    pub(super) fn grown(&self) -> usize {
+        let rows = 4 * (self.rows.capacity() + self.origins.capacity());
+        let heaps = self.heaps.iter().map(|heap| 8 * heap.capacity()).sum::<usize>();
+        rows + heaps + self.meetings.capacity() * size_of::<Meeting>()
+    }
+}
+
+impl Scratch {
     fn start(&mut self, task: &Task<'_>) {
         if self.places.len() < task.web.nodes() {
             self.places.resize(task.web.nodes(), 0);

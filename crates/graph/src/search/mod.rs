@@ -128,15 +128,21 @@ pub struct Relax {
     pub max_hops: Option<u8>,
 }
 
-/// Memory of searches that are over, for those to come.
+/// Bytes for what a search has reached, beyond which its memory is given back.
+const LARGEST: usize = 64 << 20;
+
+/// Memory of searches that are over, for those to come: of no more than can run at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Pool(Mutex<Vec<Memory>>);
 
 impl Pool {
     fn with<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
-        let mut scratch = self.0.lock().pop().unwrap_or_default();
-        let answer = work(&mut scratch);
-        self.0.lock().push(scratch);
+        let mut memory = self.0.lock().pop().unwrap_or_default();
+        let answer = work(&mut memory);
+        let mut kept = self.0.lock();
+        if kept.len() < crate::parallel::cores() && memory.grown() <= LARGEST {
+            kept.push(memory);
+        }
         answer
     }
 }
@@ -292,4 +298,24 @@ pub(crate) fn check(query: &PathQuery) -> Result<(), PathError> {
         return out("min_strength", "0.0 to 1.0");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pool_keeps_no_more_than_can_run_at_a_time() {
+        fn nested(pool: &Pool, depth: usize) {
+            if depth > 0 {
+                pool.with(|_| nested(pool, depth - 1));
+            }
+        }
+        let pool = Pool::default();
+        nested(&pool, crate::parallel::cores() + 3);
+        assert_eq!(pool.0.lock().len(), crate::parallel::cores());
+        pool.0.lock().clear();
+        pool.with(|memory| *memory = Memory::of_bytes(LARGEST + 4));
+        assert_eq!(pool.0.lock().len(), 0, "what has grown too large is given back");
+    }
 }

@@ -24,6 +24,18 @@ pub(super) struct Memory {
     walks: Walks,
 }
 
+impl Memory {
+    /// Bytes for what searches have reached. (A number for each entity is needed by all.)
+    pub(super) fn grown(&self) -> usize {
+        self.scratch.grown() + self.walks.grown()
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_bytes(bytes: usize) -> Self {
+        Self { walks: Walks::of_bytes(bytes), ..Self::default() }
+    }
+}
+
 /// A path that is the best of its set.
 struct Candidate {
     key: u64,

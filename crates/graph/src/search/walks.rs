@@ -80,6 +80,18 @@ pub(super) struct Walks {
 }
 
 impl Walks {
+    /// Bytes for what searches have reached, a number for each entity apart.
+    pub(super) fn grown(&self) -> usize {
+        self.places.capacity() * size_of::<Place>()
+            + self.labels.capacity() * size_of::<Label>()
+            + self.heaps.iter().map(|heap| 8 * heap.capacity()).sum::<usize>()
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_bytes(bytes: usize) -> Self {
+        Self { labels: Vec::with_capacity(bytes.div_ceil(size_of::<Label>())), ..Self::default() }
+    }
+
     /// The `task.wanted` best walks, best first; all there are, if there are fewer.
     pub(super) fn search<O: Order>(
         &mut self,

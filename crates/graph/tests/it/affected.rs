@@ -66,7 +66,7 @@ fn unnamed(before: &Told, after: &Told, affected: &Affected) -> Option<String> {
 }
 
 /// Something that happens: more of the world, something else said, something taken back.
-fn happens(dice: &mut Dice, world: &World, log: &mut Vec<Change>) -> Vec<Change> {
+pub(crate) fn happens(dice: &mut Dice, world: &World, log: &mut Vec<Change>) -> Vec<Change> {
     let next = match dice.below(10) {
         0..4 => dice.pick(&world.changes()),
         4..7 => match dice.pick(&world.changes()) {

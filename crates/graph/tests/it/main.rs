@@ -13,6 +13,7 @@ mod naive;
 mod networks;
 mod outlook;
 mod predicting;
+mod ranking;
 mod real;
 mod sybil;
 mod world;
