@@ -23,7 +23,8 @@ use crate::state::State;
 use parking_lot::RwLockReadGuard;
 use rhiz_domain::Did;
 use rhiz_domain::fact::{Consent, EntityId};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::collections::hash_map::{Entry, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A walk ends at a step with this chance.
@@ -236,16 +237,17 @@ impl Ranking {
                     *open = false;
                     break;
                 }
-                if !choices.contains_key(&x) {
-                    match reading.choice(x) {
-                        Some(choice) => choices.insert(x, choice),
+                let choice = match choices.entry(x) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => match reading.choice(x) {
+                        Some(choice) => unknown.insert(choice),
                         None => {
                             in_time = false;
                             break;
                         }
-                    };
-                }
-                match choices.get(&x).and_then(|choice| choice.draw(seed)) {
+                    },
+                };
+                match choice.draw(seed) {
                     Some(y) => steps.push(y),
                     None => *open = false,
                 }

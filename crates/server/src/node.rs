@@ -4,6 +4,7 @@
 //! the same node and differ in what they do with it.
 
 use crate::{
+    answers::{Rankings, Work},
     config::{CacheBackend, Config, DatabaseUrl},
     exit::Failure,
     identity::Identities,
@@ -53,6 +54,10 @@ pub struct Node {
     pub graph: Arc<Graph>,
     /// Answers given before.
     pub cache: CacheService,
+    /// Rankings given before.
+    pub rankings: Arc<Rankings>,
+    /// Places to compute answers.
+    pub work: Arc<Work>,
     /// Who is who on the network.
     pub identities: Arc<Identities>,
     /// From accept to applied.
@@ -177,9 +182,16 @@ impl Node {
         });
         let changes =
             store.changes().ok_or_else(|| Failure::failed("the store was opened twice"))?;
+        let rankings = Arc::new(Rankings::new(graph.version()));
         let replica = Arc::new(
-            Replica::start(changes, Arc::clone(&graph), teller(cache.clone()), Arc::clone(&clock))
-                .map_err(|e| Failure::failed(format!("cannot start a thread: {e}")))?,
+            Replica::start(
+                changes,
+                Arc::clone(&graph),
+                Arc::clone(&rankings),
+                teller(cache.clone()),
+                Arc::clone(&clock),
+            )
+            .map_err(|e| Failure::failed(format!("cannot start a thread: {e}")))?,
         );
         let pipeline = Pipeline::new(
             Arc::clone(&store) as _,
@@ -196,6 +208,8 @@ impl Node {
             store,
             graph,
             cache,
+            rankings,
+            work: Arc::new(Work::here()),
             identities,
             pipeline,
             replica,
@@ -220,6 +234,8 @@ impl Node {
         tokio::spawn(async move { turn_days(&graph, &cache, &*clock).await });
         let (graph, clock) = (Arc::clone(&self.graph), Arc::clone(&self.clock));
         tokio::spawn(async move { forget_withdrawn(&graph, &*clock).await });
+        let (graph, clock) = (Arc::clone(&self.graph), Arc::clone(&self.clock));
+        tokio::spawn(async move { keep_average(&graph, &*clock, AVERAGE_EVERY).await });
         if let Some(retention) = self.config.pipeline.dead_letter_retention {
             let node = self.clone();
             tokio::spawn(async move { discard_old(&node, retention).await });
@@ -267,7 +283,18 @@ pub fn cache(
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<CacheService, Failure> {
-    let settings = CacheConfig {
+    let settings = cache_settings(config);
+    // One process owns the database, so this node is itself the authority on what is invalid.
+    CacheService::start(settings, None, Arc::clone(clock), Arc::clone(entropy))
+        .map_err(|e| Failure::Config(e.to_string()))
+}
+
+/// How much longer than the longest search those wait who want its answer: what is around it.
+const AROUND_A_SEARCH: Duration = Duration::from_secs(2);
+
+fn cache_settings(config: &Config) -> CacheConfig {
+    let defaults = CacheConfig::default();
+    CacheConfig {
         tiers: match config.cache.backend {
             CacheBackend::Memory => Tiers::Memory,
             CacheBackend::Redis => Tiers::Tiered(RedisConfig::at(config.cache.redis_url.expose())),
@@ -275,11 +302,10 @@ pub fn cache(
         default_ttl: config.cache.default_ttl,
         max_keys: config.cache.max_keys,
         max_bytes: config.cache.max_bytes,
-        ..CacheConfig::default()
-    };
-    // One process owns the database, so this node is itself the authority on what is invalid.
-    CacheService::start(settings, None, Arc::clone(clock), Arc::clone(entropy))
-        .map_err(|e| Failure::Config(e.to_string()))
+        // Who waits for less than a search may take would begin one of their own.
+        load_wait: defaults.load_wait.max(config.graph.time_limit + AROUND_A_SEARCH),
+        ..defaults
+    }
 }
 
 fn settings(config: &Config) -> Settings {
@@ -339,6 +365,23 @@ async fn forget_withdrawn(graph: &Arc<Graph>, clock: &dyn Clock) {
     }
 }
 
+/// Shortest time between two looks whether the average trust score is up to date.
+const AVERAGE_EVERY: Duration = Duration::from_secs(10);
+/// Working it out may take one part in so many of the time.
+const AVERAGE_SHARE: u32 = 20;
+
+/// Keeps the average trust score up to date, where asking for it does not.
+async fn keep_average(graph: &Arc<Graph>, clock: &dyn Clock, every: Duration) {
+    loop {
+        let (started, graph) = (clock.elapsed(), Arc::clone(graph));
+        if tokio::task::spawn_blocking(move || graph.refresh()).await.is_err() {
+            tracing::error!("the average trust score could not be worked out");
+        }
+        let took = clock.elapsed().saturating_sub(started);
+        tokio::time::sleep(every.max(took * AVERAGE_SHARE)).await;
+    }
+}
+
 /// Answers are for a day. It changes within this time after midnight.
 const DAY_CHECK: Duration = Duration::from_secs(5);
 
@@ -354,6 +397,7 @@ async fn turn_days(graph: &Arc<Graph>, cache: &CacheService, clock: &dyn Clock) 
         let turned = tokio::task::spawn_blocking(move || {
             graph.set_day(today);
             graph.relearn();
+            graph.refresh();
         });
         if turned.await.is_ok() {
             for pattern in ["graph:*", "trust:*", "conviction:*"] {
@@ -369,6 +413,7 @@ async fn turn_days(graph: &Arc<Graph>, cache: &CacheService, clock: &dyn Clock) 
 mod tests {
     use super::*;
     use crate::config::{Sources, survey};
+    use rhiz_domain::fact::{Change, ChangeSet, EntityFact, EntityId};
     use rhiz_domain::{Did, EventId, EventType, store::Receipt};
     use rhiz_pipeline::Submission;
     use serde_json::{json, value::to_raw_value};
@@ -441,5 +486,45 @@ mod tests {
         let node = Node::open(config(dir.path())).await.ok().unwrap();
         assert!(node.graph.find("did:plc:a").is_some());
         node.stop().await;
+    }
+
+    fn limited(limit: &str) -> Config {
+        let environment = vec![("PATHFINDING_TIMEOUT".into(), limit.into())];
+        let directory = std::env::temp_dir();
+        survey(Sources { directory, environment, ..Sources::default() }).into_config().ok().unwrap()
+    }
+
+    /// Promise 3 of the cache, whatever a search is allowed to take.
+    #[test]
+    fn who_waits_for_anothers_search_waits_longer_than_it_may_take() {
+        for limit in ["1ms", "1s", "5s", "30s", "1m"] {
+            let config = limited(limit);
+            let wait = cache_settings(&config).load_wait;
+            assert!(wait > config.graph.time_limit + Duration::from_secs(1), "{limit}: {wait:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_average_is_kept_up_to_date_without_being_asked_for() {
+        let graph = Arc::new(Graph::new(0));
+        let keeping = {
+            let graph = Arc::clone(&graph);
+            let every = Duration::from_millis(1);
+            tokio::spawn(async move { keep_average(&graph, &SystemClock::default(), every).await })
+        };
+        for seq in 1..=3 {
+            let did = Did::parse(&format!("did:plc:a{seq}")).unwrap();
+            let id = EntityId(u32::try_from(seq).unwrap());
+            let entity = EntityFact { id, did, active: true, stands_alone: true };
+            graph.apply(&ChangeSet { seq, changes: vec![Change::Entity(entity)] });
+            let kept = async {
+                // Any average will do for this question: it does not work one out.
+                while graph.stats_since(0).avg_version != seq {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), kept).await.unwrap();
+        }
+        keeping.abort();
     }
 }

@@ -1,7 +1,7 @@
-//! What follows a commit: the graph, then the cache.
+//! What follows a commit: the graph, then what is kept of answers, in rankings and in the cache.
 //!
-//! Law: changes are applied in the order of their commits, first to the graph, then to the cache;
-//! and an event counts as done only after both. So an answer computed from the old graph cannot
+//! Law: changes are applied in the order of their commits, first to the graph, then to what is
+//! kept; and an event counts as done only after both. So an answer computed from the old graph cannot
 //! outlive the clearing that follows: a computation that began before the clearing is hidden by
 //! it, and one that begins after it sees the new graph.
 //!
@@ -11,7 +11,7 @@
 //! A graph that panics over a change has it half, and every later one not at all. Then nothing is
 //! said to be applied any more, and the process ends with an error: the next start loads all of it.
 
-use crate::answers::kept;
+use crate::answers::{Rankings, kept};
 use async_trait::async_trait;
 use rhiz_domain::{
     Change, ChangeSet, Clock, Collection, EntityId,
@@ -49,6 +49,7 @@ impl Replica {
     pub fn start(
         changes: ChangeReceiver,
         graph: Arc<Graph>,
+        rankings: Arc<Rankings>,
         mut tell: impl FnMut(&Invalidation) + Send + 'static,
         clock: Arc<dyn Clock>,
     ) -> std::io::Result<Self> {
@@ -57,8 +58,9 @@ impl Replica {
         let (breaks, broken) = watch::channel(None);
         std::thread::Builder::new().name("replica".into()).spawn(move || {
             while let Ok(set) = changes.recv() {
-                let applied =
-                    catch_unwind(AssertUnwindSafe(|| apply(&graph, &set, &mut tell, &*clock)));
+                let applied = catch_unwind(AssertUnwindSafe(|| {
+                    apply((&graph, &rankings), &set, &mut tell, &*clock)
+                }));
                 match applied {
                     Ok(reached) => _ = reaches.send_replace(reached),
                     Err(panic) => {
@@ -113,7 +115,7 @@ impl Downstream for Replica {
 
 /// Brings a set of changes into the graph, and tells what it made invalid.
 fn apply(
-    graph: &Graph,
+    (graph, rankings): (&Graph, &Rankings),
     set: &ChangeSet,
     tell: &mut impl FnMut(&Invalidation),
     clock: &dyn Clock,
@@ -122,6 +124,7 @@ fn apply(
     let someone_returns = someone_returns(graph, set);
     let affected = graph.apply(set);
     let applied = clock.elapsed();
+    rankings.tell(set.seq, &affected.entities);
     let mut targets = targets(graph, set, &affected);
     if someone_returns {
         // Any kept path may be the worse one now, and no tag of it tells.

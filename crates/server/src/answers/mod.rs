@@ -11,18 +11,23 @@ mod neighbours;
 mod network;
 mod outlook;
 mod paths;
+mod rankings;
 mod relationships;
 mod trust;
+mod work;
 
 pub use convictions::{ConvictionAnswer, Weighed};
 pub use entities::Entity;
 pub use neighbours::{NeighbourAnswer, NeighboursQuestion};
 pub use paths::{Algorithm, HopAnswer, PathAnswer, PathQuestion, Relaxed};
+pub use rankings::Rankings;
 pub use relationships::RelationshipAnswer;
+pub use work::Work;
 
 use crate::node::Node;
 use rhiz_cache::LoadError;
 use rhiz_domain::{AtUri, Collection, Did, EntityId, Handle, RecordKey, store::StoreError};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Answers questions from the graph, the cache and the store. Cheap to clone.
@@ -48,14 +53,20 @@ pub enum NoAnswer {
     /// No live record at that URI, or none to be shown.
     #[error("there is no relationship {0} here")]
     UnknownRelationship(String),
-    /// No path within the limits.
+    /// No path within the limits; what would have to be relaxed, and what this is of.
     #[error("no path within these limits")]
-    NoPath(Relaxed),
+    NoPath(Relaxed, AsOf),
     /// The search took too long.
     #[error(
         "the search ran out of time ({0} ms): ask for fewer hops, a greater strength or a smaller k"
     )]
     TimeLimit(u128),
+    /// A ranking's walks took too long.
+    #[error("the walks ran out of time ({0} ms): ask again, and they go on from where they were")]
+    WalksTimeLimit(u128),
+    /// No place to work was free for long enough.
+    #[error("all processors are busy with the searches of others; nothing was computed, try again")]
+    Busy,
     /// The database does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -80,10 +91,12 @@ impl From<LoadError<NoAnswer>> for NoAnswer {
     }
 }
 
-/// What an answer is of: the graph's version and the day. For ETags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an answer is of: it was computed when this much was applied, or more. For ETags, and kept
+/// with the answers that may lag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AsOf {
-    /// The last change applied.
+    /// The last change applied, to the graph and to the cache: an answer that comes later is not
+    /// older than this.
     pub version: u64,
     /// Days since 1970.
     pub day: i32,
@@ -102,7 +115,7 @@ impl Answers {
     #[must_use]
     pub fn as_of(&self) -> AsOf {
         let graph = &self.node.graph;
-        AsOf { version: graph.version(), day: graph.as_of(), taught: graph.taught() }
+        AsOf { version: self.node.replica.change(), day: graph.as_of(), taught: graph.taught() }
     }
 
     /// Somebody who exists for the public, by DID or handle.
@@ -146,15 +159,6 @@ impl Answers {
     fn relationship_uri(&self, key: RecordKey) -> String {
         let owner = self.node.graph.did(key.owner);
         Collection::Relationship.uri(owner.as_ref().map_or("", Did::as_str), key.rkey)
-    }
-
-    /// Computes off the threads that answer requests: a long search must not hold up others.
-    async fn compute<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Node) -> T + Send + 'static,
-    ) -> Result<T, NoAnswer> {
-        let node = self.node.clone();
-        tokio::task::spawn_blocking(move || work(&node)).await.map_err(|_| NoAnswer::Broken)
     }
 
     fn did_text(&self, id: EntityId) -> Arc<str> {

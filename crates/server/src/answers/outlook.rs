@@ -1,8 +1,8 @@
-//! What is to be expected: predictions, what fades, who could introduce, whom to trust through whom.
+//! What is to be expected: predictions, what fades, who could introduce.
 
 use super::{Answers, NoAnswer, PathAnswer, PathQuestion};
 use rhiz_domain::{Did, fact::Day};
-use rhiz_graph::{PathError, Prediction, Ranking, RiskPlace, RiskQuery};
+use rhiz_graph::{PathError, Prediction, RiskPlace, RiskQuery};
 
 /// A relationship that will fade, with names.
 #[derive(Debug, Clone)]
@@ -31,19 +31,6 @@ pub(crate) struct Introduction {
     pub(crate) score: f64,
     pub(crate) path: PathAnswer,
 }
-
-/// Somebody reached by a viewer's walks.
-#[derive(Debug, Clone)]
-pub(crate) struct Ranked {
-    pub(crate) did: String,
-    /// Mean visits in a walk.
-    pub(crate) visits: f64,
-    /// Through whom, most often, and the share.
-    pub(crate) through: Option<(String, f64)>,
-}
-
-/// Walks of a viewer: enough to tell the first hundred apart.
-const WALKS: usize = 4000;
 
 impl Answers {
     /// What `from` would state about `to`.
@@ -92,16 +79,14 @@ impl Answers {
         let (from, from_did) = self.find(&question.from, "from").await?;
         let (to, to_did) = self.find(&question.to, "to").await?;
         let query = self.path_query(&question, from, to)?;
-        let limit = self.node.config.graph.time_limit;
         let found = self
-            .compute(move |node| {
-                let started = node.clock.elapsed();
-                let mut go_on = || node.clock.elapsed().saturating_sub(started) < limit;
-                node.graph.introductions(&query, &mut go_on)
+            .explore(move |node, turn| {
+                let found = node.graph.introductions(&query, &mut || turn.go_on(node));
+                found.map_err(|error| (error, turn.limit()))
             })
             .await?;
-        let found = found.map_err(|error| match error {
-            PathError::TimeLimit => NoAnswer::TimeLimit(limit.as_millis()),
+        let found = found.map_err(|(error, limit)| match error {
+            PathError::TimeLimit => NoAnswer::TimeLimit(limit),
             PathError::SameEnds => NoAnswer::invalid("to", "it is the same as from"),
             PathError::UnknownEntity(id) => NoAnswer::UnknownEntity(self.did_text(id).to_string()),
             PathError::OutOfRange { field, allowed } => {
@@ -115,25 +100,5 @@ impl Answers {
             path: self.path(&i.path),
         });
         Ok((from_did, to_did, named.collect()))
-    }
-
-    /// Whom a viewer trusts, through whom: most visited first.
-    pub(crate) async fn ranking(
-        &self,
-        viewer: &str,
-        limit: usize,
-    ) -> Result<(Did, Vec<Ranked>), NoAnswer> {
-        let (id, did) = self.find(viewer, "did").await?;
-        let ranking = self.compute(move |node| Ranking::new(&node.graph, id, WALKS)).await?;
-        let named = |(id, visits): (rhiz_domain::EntityId, f64)| Ranked {
-            did: self.did_text(id).to_string(),
-            visits,
-            through: ranking
-                .through(id)
-                .first()
-                .map(|(who, share)| (self.did_text(*who).to_string(), *share)),
-        };
-        let shown = ranking.ranked().into_iter().filter(|(id, _)| self.node.graph.exists(*id));
-        Ok((did, shown.take(limit).map(named).collect()))
     }
 }

@@ -1,6 +1,6 @@
 //! How two people are connected.
 
-use super::{Answers, NoAnswer, kept};
+use super::{Answers, AsOf, NoAnswer, kept};
 use rhiz_cache::{Computed, key::part};
 use rhiz_domain::{AtUri, Collection, Did, EntityId, RecordKey};
 use rhiz_graph::{Path, PathError, PathQuery};
@@ -66,6 +66,8 @@ pub struct Paths {
     pub to: Did,
     /// Best first, at least one.
     pub paths: Vec<PathAnswer>,
+    /// What they are of: there may be better ones by now.
+    pub of: AsOf,
 }
 
 /// What would have to be relaxed for there to be a path; each on its own.
@@ -81,8 +83,16 @@ pub struct Relaxed {
 
 /// What is kept of an answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-enum Kept {
-    Found(Vec<PathAnswer>),
+struct Kept {
+    /// Between whom.
+    ends: [String; 2],
+    of: AsOf,
+    found: Found,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Found {
+    Paths(Vec<PathAnswer>),
     None(Relaxed),
 }
 
@@ -94,11 +104,14 @@ impl Answers {
         let query = self.path_query(&question, from, to)?;
         let key = key(&query, &from_did, &to_did, self.as_of().day, &question.exclude);
         let compute = || self.find_paths(query.clone(), [from_did.clone(), to_did.clone()]);
-        let valid = |kept: &Kept| self.still_holds(kept);
+        let ends = [from_did.as_str(), to_did.as_str()];
+        let valid = |kept: &Kept| kept.ends == ends && self.still_holds(kept);
         let kept = self.kept_if(&key, question.refresh, valid, compute).await?;
-        match &*kept {
-            Kept::Found(paths) => Ok(Paths { from: from_did, to: to_did, paths: paths.clone() }),
-            Kept::None(relaxed) => Err(NoAnswer::NoPath(*relaxed)),
+        match &kept.found {
+            Found::Paths(paths) => {
+                Ok(Paths { from: from_did, to: to_did, paths: paths.clone(), of: kept.of })
+            }
+            Found::None(relaxed) => Err(NoAnswer::NoPath(*relaxed, kept.of)),
         }
     }
 
@@ -162,21 +175,21 @@ impl Answers {
         query: PathQuery,
         ends: [Did; 2],
     ) -> Result<Computed<Kept>, NoAnswer> {
-        let limit = self.node.config.graph.time_limit;
+        // Before it is computed: an answer is never older than it says.
+        let of = self.as_of();
         let answers = self.clone();
-        let search = self.compute(move |node| {
-            let started = node.clock.elapsed();
-            let mut go_on = || node.clock.elapsed().saturating_sub(started) < limit;
+        let search = self.explore(move |node, turn| {
+            let mut go_on = || turn.go_on(node);
             match node.graph.find_paths(&query, &mut go_on) {
                 Ok(paths) if paths.is_empty() => {
                     let relax = node.graph.relax(&query, &mut go_on);
-                    Ok(Kept::None(Relaxed {
+                    Ok(Found::None(Relaxed {
                         min_strength: relax.min_strength,
                         max_hops: relax.max_hops,
                     }))
                 }
-                Ok(paths) => Ok(Kept::Found(paths.iter().map(|p| answers.path(p)).collect())),
-                Err(PathError::TimeLimit) => Err(NoAnswer::TimeLimit(limit.as_millis())),
+                Ok(paths) => Ok(Found::Paths(paths.iter().map(|p| answers.path(p)).collect())),
+                Err(PathError::TimeLimit) => Err(NoAnswer::TimeLimit(turn.limit())),
                 Err(PathError::SameEnds) => Err(NoAnswer::invalid("to", "it is the same as from")),
                 Err(PathError::UnknownEntity(id)) => {
                     Err(NoAnswer::UnknownEntity(answers.did_text(id).to_string()))
@@ -188,15 +201,17 @@ impl Answers {
         });
         let found = search.await??;
         let mut tags: Vec<String> = ends.iter().map(|d| kept::of_person(d.as_str())).collect();
+        let found_ends = ends.map(|end| end.to_string());
+        let kept = |found| Kept { ends: found_ends, of, found };
         Ok(match &found {
-            Kept::Found(paths) => {
+            Found::Paths(paths) => {
                 let people = paths.iter().flat_map(|p| &p.hops).map(|hop| kept::of_person(&hop.to));
                 tags.extend(people);
                 tags.sort_unstable();
                 tags.dedup();
-                Computed::new(found).tags(tags).ttl(kept::PATH)
+                Computed::new(kept(found)).tags(tags).ttl(kept::PATH)
             }
-            Kept::None(_) => Computed::new(found).tags(tags).ttl(kept::NONE).none(),
+            Found::None(_) => Computed::new(kept(found)).tags(tags).ttl(kept::NONE).none(),
         })
     }
 
@@ -217,7 +232,7 @@ impl Answers {
 
     /// Whether every hop of a kept path is still what it was: never served otherwise.
     fn still_holds(&self, kept: &Kept) -> bool {
-        let Kept::Found(paths) = kept else { return true };
+        let Found::Paths(paths) = &kept.found else { return true };
         let graph = &self.node.graph;
         paths.iter().flat_map(|p| &p.hops).all(|hop| {
             let now = AtUri::parse(&hop.relationship_uri)

@@ -1,6 +1,6 @@
 //! Whom one can trust.
 
-use super::{Answers, NoAnswer, kept};
+use super::{Answers, AsOf, NoAnswer, kept};
 use jiff::Timestamp;
 use rhiz_cache::{Computed, key::part};
 use rhiz_domain::{Did, EntityId};
@@ -19,6 +19,8 @@ pub struct TrustAnswer {
     pub metrics: TrustMetrics,
     /// When. All but the network part is as it is now.
     pub at: Timestamp,
+    /// What the network part is of.
+    pub of: AsOf,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,10 +51,10 @@ impl Answers {
         let key = format!("trust:score:{}:{}", part(did.as_str()), self.as_of().day);
         let tag = kept::of_person(did.as_str());
         let compute = || async {
-            let at = self.node.clock.now();
+            let (at, of) = (self.node.clock.now(), self.as_of());
             let metrics = self.compute(move |node| node.graph.trust_metrics(id)).await?;
             let metrics = metrics.ok_or_else(|| NoAnswer::UnknownEntity(actor.to_owned()))?;
-            Ok(Computed::new(TrustAnswer { metrics, at }).tags([tag]).ttl(kept::TRUST))
+            Ok(Computed::new(TrustAnswer { metrics, at, of }).tags([tag]).ttl(kept::TRUST))
         };
         let answer = self.kept(&key, refresh, compute).await?;
         Ok((did, answer))
@@ -74,9 +76,9 @@ impl Answers {
         &self,
         actor: &str,
         refresh: bool,
-    ) -> Result<(Did, TrustHealth), NoAnswer> {
+    ) -> Result<(Did, TrustHealth, AsOf), NoAnswer> {
         let (did, answer) = self.trust_metrics(actor, refresh).await?;
-        Ok((did, answer.metrics.health()))
+        Ok((did, answer.metrics.health(), answer.of))
     }
 
     /// The URI of a relationship that an explanation names, and the DID of a counterpart.

@@ -161,7 +161,7 @@ impl From<NoAnswer> for Problem {
             NoAnswer::UnknownRelationship(_) => {
                 Self::new(StatusCode::NOT_FOUND, "relationship_not_found", detail)
             }
-            NoAnswer::NoPath(relaxed) => {
+            NoAnswer::NoPath(relaxed, _) => {
                 let detail = match (relaxed.min_strength, relaxed.max_hops) {
                     (Some(s), Some(h)) => format!(
                         "no path within these limits; there is one with min_strength {s}, or with \
@@ -181,7 +181,12 @@ impl From<NoAnswer> for Problem {
                     Err(_) => problem,
                 }
             }
-            NoAnswer::TimeLimit(_) => Self::new(StatusCode::GATEWAY_TIMEOUT, "time_limit", detail),
+            NoAnswer::TimeLimit(_) | NoAnswer::WalksTimeLimit(_) => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "time_limit", detail)
+            }
+            NoAnswer::Busy => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(RETRY_AFTER)
+            }
             NoAnswer::Store(error) => error.into(),
             NoAnswer::Broken => Self::internal(),
         }

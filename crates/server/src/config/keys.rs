@@ -291,7 +291,7 @@ pub static KEYS: &[Key] = &[
         env: "PATHFINDING_TIMEOUT",
         kind: Time { unit: Unit::Milliseconds, min: MILLISECOND, max: secs(60) },
         default: Text("1000"),
-        doc: "Time after which a search for a path gives up (504).",
+        doc: "Time after which a search (paths, introductions, rankings) gives up (504).",
     },
     Key {
         name: "rate_limit.enabled",

@@ -153,3 +153,92 @@ fn signs_in_names_are_no_wildcards() {
     keyed.post("/internal/cache/clear", &json!({"tag": ann})).expect(200);
     assert_eq!((ask("*"), hits()), (Some(0), before + 5));
 }
+
+/// What is kept may lag behind what happens elsewhere; its tag must not: else it would be "not
+/// modified" for as long as nothing else happens. Each case: what is asked, what is told first and
+/// what comes later, and which kept values run out then.
+#[test]
+fn an_answer_that_lags_has_no_tag_of_now() {
+    let server = Server::new();
+    let (client, keyed) = (server.anybody(), server.keyed());
+    let tell = |events: &[Value]| tell(&server, events);
+    tell(&[knows("q1", "q2", 80), knows("q3", "q4", 80)]);
+    // Three hops from the one whose score is asked for.
+    tell(&[knows("ann", "ben", 80), knows("cid", "ann", 80), knows("dan", "cid", 80)]);
+    let between = format!("from={}&to={}", did("q1"), did("q4"));
+    let ben = did("ben");
+    let questions = [
+        format!("/xrpc/net.rhiz.graph.findPath?{between}&minStrength=0"),
+        format!("/xrpc/net.rhiz.trust.predict?{between}"),
+        format!("/xrpc/net.rhiz.trust.getMetrics?did={ben}"),
+        format!("/api/v1/analytics/trust-metrics/{ben}"),
+        format!("/api/v1/analytics/trust-health/{ben}"),
+        format!("/api/v1/analytics/predict?{between}&min_strength=0"),
+    ];
+    let ask = |question: &String| {
+        let answer = client.get(question);
+        let tag = answer.header("etag").expect("a tag").to_owned();
+        (tag, answer.expect(200))
+    };
+    let first: Vec<_> = questions.iter().map(ask).collect();
+    assert_eq!(first[0].1["paths"], json!([]));
+    tell(&[knows("q2", "q3", 80), knows("eva", "dan", 90), knows("fay", "cid", 10)]);
+    let lagging: Vec<_> = questions.iter().map(ask).collect();
+    assert_eq!(lagging[0].1["paths"], json!([]), "it is kept for ten seconds");
+    assert_eq!(lagging[2].1, first[2].1, "it is kept for a day");
+    for pattern in ["graph:path:*", "trust:*"] {
+        keyed.post("/internal/cache/clear", &json!({"pattern": pattern})).expect(200);
+    }
+    for (question, (tag, _)) in questions.iter().zip(&lagging) {
+        let now = client.get_with(question, &[("If-None-Match", tag)]);
+        assert_eq!(now.status, 200, "{question}");
+        assert_ne!(now.header("etag"), Some(&**tag), "{question}");
+        // What is of now is not sent again.
+        let tag = now.header("etag").unwrap();
+        let tag_is_asked_for = !question.contains("analytics/predict");
+        let again = client.get_with(question, &[("If-None-Match", tag)]).status;
+        assert_eq!(again, if tag_is_asked_for { 304 } else { 200 }, "{question}");
+    }
+    let found = ask(&questions[0]).1;
+    assert_eq!(found["paths"][0]["distance"], 3, "{found}");
+}
+
+#[test]
+fn the_paths_of_two_pairs_are_not_one_answer() {
+    let server = Server::new();
+    let (client, keyed) = (server.anybody(), server.keyed());
+    let ends = ["did:web:a.com", "did:web:b.com:did:web:c.com"];
+    let others = ["did:web:a.com:did:web:b.com", "did:web:c.com"];
+    let states = |[owner, subject]: [&str; 2], strength: u8| {
+        let mut event = knows("x", "y", strength).to_string();
+        event = event.replace("did:plc:x", owner).replace("did:plc:y", subject);
+        serde_json::from_str::<Value>(&event).unwrap()
+    };
+    tell(&server, &[states(ends, 90), states(others, 40)]);
+    for _ in 0..2 {
+        for ([from, to], strength) in [(ends, 0.9), (others, 0.4)] {
+            let body = json!({"from": from, "to": to, "min_strength": 0});
+            let answer = client.post("/api/v1/graph/find-path", &body).expect(200);
+            assert_eq!((&answer["from"], &answer["to"]), (&json!(from), &json!(to)));
+            let hop = &answer["hops"][0];
+            assert_eq!((&hop["from"], &hop["strength"]), (&json!(from), &json!(strength)));
+        }
+    }
+    assert_eq!(count(&keyed, "graph:path", "hits"), 2);
+}
+
+/// The average says of when it is.
+#[test]
+fn the_average_trust_score_says_what_it_is_of() {
+    let server = world();
+    let client = server.anybody();
+    let stats = || client.get("/api/v1/analytics/network-stats").expect(200);
+    let before = stats();
+    assert_eq!(before["avg_version"], before["graph_version"]);
+    let date = before["avg_as_of"].as_str().unwrap();
+    assert!(date.len() == 10 && date.starts_with("20"), "{date}");
+    tell(&server, &[knows("ann", "zoe", 90)]);
+    let after = stats();
+    assert_eq!(after["avg_version"], after["graph_version"]);
+    assert_ne!(after["avg_trust_score"], before["avg_trust_score"]);
+}

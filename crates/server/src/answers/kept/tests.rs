@@ -452,3 +452,49 @@ async fn unknown_ones_are_unknown_without_the_cache() {
     assert_eq!(node.cache.stats().overall.total.misses, 0);
     node.stop().await;
 }
+
+/// Between the graph's version and the cache's, answers from the cache are of the earlier one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_is_of_a_change_only_when_the_cache_has_been_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = survey(Sources {
+        directory: folder.path().to_owned(),
+        environment: vec![("DATA_DIR".into(), folder.path().join("data").into())],
+        ..Sources::default()
+    });
+    let (may_tell, wait) = std::sync::mpsc::channel::<()>();
+    let teller = |cache: CacheService| {
+        move |what: &Invalidation| {
+            wait.recv().unwrap();
+            cache.invalidate(what);
+        }
+    };
+    let node = Node::open_telling(config.into_config().ok().unwrap(), teller).await.ok().unwrap();
+    node.pipeline.start();
+    let answers = Answers::new(node.clone());
+    let before = answers.as_of().version;
+    let what = World::new(1).states();
+    let submission = Submission {
+        event_type: what.event_type,
+        did: Did::parse(&what.did).unwrap(),
+        payload: to_raw_value(&what.payload).unwrap(),
+        priority: None,
+        event_id: None,
+    };
+    let applied = tokio::spawn({
+        let node = node.clone();
+        async move { node.pipeline.submit_and_wait(submission, Duration::MAX).await }
+    });
+    let in_the_graph = async {
+        while node.graph.version() == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), in_the_graph).await.unwrap();
+    assert_eq!(answers.as_of().version, before);
+    may_tell.send(()).unwrap();
+    applied.await.unwrap().unwrap();
+    assert_eq!(answers.as_of().version, node.graph.version());
+    drop(may_tell);
+    node.stop().await;
+}

@@ -2,7 +2,7 @@
 
 use super::find_path::Path as PathShown;
 use crate::{
-    answers::{Algorithm, PathQuestion},
+    answers::{Algorithm, NoAnswer, PathQuestion},
     api::{
         App,
         body::{Params, Path, page_size},
@@ -11,7 +11,12 @@ use crate::{
         problem::Problem,
     },
 };
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::{
+    Json,
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
 use jiff::Timestamp;
 use rhiz_graph::RiskQuery;
 use serde::Deserialize;
@@ -51,11 +56,12 @@ pub(crate) async fn predict(
 ) -> Result<Response, Problem> {
     let tag = Tag::of_predictions(&app);
     let (from, to, p) = app.answers.predict(&pair.from, &pair.to).await?;
-    let illustration = match app.answers.paths(pair.question(1)).await {
-        Ok(paths) => paths.paths.into_iter().next().map(PathShown::from),
-        Err(_) => None,
+    let (illustration, of) = match app.answers.paths(pair.question(1)).await {
+        Ok(found) => (found.paths.into_iter().next().map(PathShown::from), Some(found.of)),
+        Err(NoAnswer::NoPath(_, of)) => (None, Some(of)),
+        Err(_) => (None, None),
     };
-    Ok(tag.json(json!({
+    let answer = json!({
         "from": from,
         "to": to,
         "estimate": p.estimate,
@@ -68,7 +74,12 @@ pub(crate) async fn predict(
         },
         "stated": p.stated,
         "path": illustration,
-    })))
+    });
+    // A path that was not found for lack of time may be found next time: nothing to keep.
+    Ok(match of {
+        Some(of) => tag.but_of(of).json(answer),
+        None => Json(answer).into_response(),
+    })
 }
 
 #[derive(Debug, Deserialize)]

@@ -91,7 +91,7 @@ pub(super) async fn metrics(
         return Ok(tag.json(answer));
     }
     let (did, answer) = app.answers.trust_metrics(&did, query.refresh).await?;
-    Ok(tag.json(shown(did.as_str(), &answer.metrics, answer.at)))
+    Ok(tag.but_of(answer.of).json(shown(did.as_str(), &answer.metrics, answer.at)))
 }
 
 fn sentence(recommendation: Recommendation) -> &'static str {
@@ -128,9 +128,9 @@ pub(super) async fn health(
     if let Some(unchanged) = tag.unchanged(&headers).filter(|_| !query.refresh) {
         return Ok(unchanged);
     }
-    let (did, h) = app.answers.trust_health(&did, query.refresh).await?;
+    let (did, h, of) = app.answers.trust_health(&did, query.refresh).await?;
     let recommendations: Vec<_> = h.recommendations.iter().map(|r| sentence(*r)).collect();
-    Ok(tag.json(json!({
+    Ok(tag.but_of(of).json(json!({
         "entity_id": did,
         "trust_level": h.level.as_str(),
         "trust_score": h.trust_score,

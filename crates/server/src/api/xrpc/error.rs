@@ -78,7 +78,7 @@ fn name(status: StatusCode) -> (&'static str, StatusCode) {
         StatusCode::FORBIDDEN => ("Forbidden", status),
         StatusCode::TOO_MANY_REQUESTS => ("RateLimitExceeded", status),
         StatusCode::SERVICE_UNAVAILABLE => ("NotEnoughResources", status),
-        // The one thing that times out is a search for paths.
+        // What times out is a search: for paths, or by walks.
         StatusCode::GATEWAY_TIMEOUT => ("SearchTimeout", status),
         _ if status.is_server_error() => ("InternalServerError", status),
         _ => ("InvalidRequest", status),
@@ -136,6 +136,8 @@ mod tests {
         for (problem, status, name, says) in [
             (Problem::field("cursor", "it is none"), 400, "InvalidRequest", "cursor"),
             (NoAnswer::TimeLimit(50).into(), 504, "SearchTimeout", "ran out of time (50 ms)"),
+            (NoAnswer::WalksTimeLimit(50).into(), 504, "SearchTimeout", "go on from where they"),
+            (NoAnswer::Busy.into(), 503, "NotEnoughResources", "searches of others"),
             (StoreError::Closed.into(), 503, "NotEnoughResources", "try again"),
             (StoreError::Corrupt("x".into()).into(), 500, "InternalServerError", "the log"),
             (Problem::internal(), 500, "InternalServerError", "the log"),

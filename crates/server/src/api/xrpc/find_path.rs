@@ -55,9 +55,12 @@ pub(super) async fn find_path(
     }
     let found = match app.answers.paths(question).await {
         Ok(found) => found,
-        Err(NoAnswer::NoPath(_)) => return Ok(tag.json(Answer { paths: Vec::new() })),
+        Err(NoAnswer::NoPath(_, of)) => {
+            return Ok(tag.but_of(of).json(Answer { paths: Vec::new() }));
+        }
         Err(error) => return Err(error.into()),
     };
+    let tag = tag.but_of(found.of);
     let mut paths = Vec::with_capacity(found.paths.len());
     for path in found.paths {
         paths.push(PathView::new(&app.answers, &found.from, &found.to, path).await?);

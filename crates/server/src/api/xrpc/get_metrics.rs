@@ -179,5 +179,5 @@ pub(super) async fn get_metrics(
         return Ok(tag.json(answer));
     }
     let (did, answer) = app.answers.trust_metrics(of.as_str(), refresh).await?;
-    Ok(tag.json(Answer::new(did.as_str(), &answer.metrics, answer.at)))
+    Ok(tag.but_of(answer.of).json(Answer::new(did.as_str(), &answer.metrics, answer.at)))
 }

@@ -70,10 +70,10 @@ pub(super) async fn predict(
         return Ok(unchanged);
     }
     let (from, to, p) = app.answers.predict(from, to).await?;
-    let (path, whole) = match app.answers.paths(illustration).await {
-        Ok(found) => (found.paths.into_iter().next(), true),
-        Err(NoAnswer::NoPath(_)) => (None, true),
-        Err(NoAnswer::TimeLimit(_)) => (None, false),
+    let (path, of) = match app.answers.paths(illustration).await {
+        Ok(found) => (found.paths.into_iter().next(), Some(found.of)),
+        Err(NoAnswer::NoPath(_, of)) => (None, Some(of)),
+        Err(NoAnswer::TimeLimit(_) | NoAnswer::Busy) => (None, None),
         Err(error) => return Err(error.into()),
     };
     let path = match path {
@@ -95,5 +95,8 @@ pub(super) async fn predict(
         path,
     };
     // A path that was not found for lack of time may be found next time: nothing to keep.
-    Ok(if whole { tag.json(answer) } else { Json(answer).into_response() })
+    Ok(match of {
+        Some(of) => tag.but_of(of).json(answer),
+        None => Json(answer).into_response(),
+    })
 }
