@@ -31,7 +31,7 @@ use std::{
 };
 
 /// Rows that one commit carries at most: bounds how long a single event waits behind a crowd.
-const GROUP_ROWS: usize = 4096;
+const GROUP_ROWS: usize = 1024;
 
 /// How long a step that could not be written waits, unless something else can be.
 const PAUSE: Duration = Duration::from_secs(1);
