@@ -5,11 +5,12 @@
 //! so that callers do not flap. A priority at its limit refuses only itself: at 85 % a normal
 //! event is refused while a critical one is still accepted. A batch that does not fit into what is
 //! left is refused, and closes nothing while there is room for one more. What a source waits to
-//! bring in counts for low and normal events, or callers could keep it out for ever.
+//! bring in counts for low and normal events, and for high ones too once as many as a tenth of the
+//! capacity have passed it, or callers could keep it out for ever.
 
 use parking_lot::Mutex;
 use rhiz_domain::{Priority, store::Depths};
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::Notify;
 
 /// What may wait in the journal.
@@ -59,10 +60,18 @@ struct Load {
 #[derive(Debug, Default)]
 struct State {
     entering: Load,
-    /// What is never refused and waits for its turn.
+    /// What is never refused and waits for its turn, in the order in which it came.
+    line: VecDeque<Place>,
+    /// All of it together.
     queued: Load,
+    /// High events that entered since somebody stands in line.
+    passed: usize,
     closed: [bool; 4],
 }
+
+/// A place in the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place(u64);
 
 /// Keeps the law above.
 pub(crate) struct Gate {
@@ -88,17 +97,20 @@ impl Drop for Entering {
     }
 }
 
-/// A place in the queue of what waits for its turn.
+/// Stands in line while it lives.
 struct Queued {
     gate: Arc<Gate>,
+    place: Place,
     load: Load,
 }
 
 impl Queued {
     fn new(gate: &Arc<Gate>, state: &mut State, load: Load) -> Self {
+        let place = Place(state.line.back().map_or(0, |last| last.0 + 1));
+        state.line.push_back(place);
         state.queued.events += load.events;
         state.queued.bytes += load.bytes;
-        Self { gate: Arc::clone(gate), load }
+        Self { gate: Arc::clone(gate), place, load }
     }
 }
 
@@ -107,6 +119,10 @@ impl Drop for Queued {
         let mut state = self.gate.state.lock();
         state.queued.events -= self.load.events;
         state.queued.bytes -= self.load.bytes;
+        state.line.retain(|place| *place != self.place);
+        state.passed = 0;
+        drop(state);
+        self.gate.room.notify_waiters();
     }
 }
 
@@ -153,14 +169,21 @@ impl Gate {
                 state.closed[priority as usize] |= load.events == 1 || full(events + 1, bytes);
                 return Err(Refused::Full);
             }
-            let first = match priority {
-                Priority::Low | Priority::Normal => state.queued,
-                Priority::High | Priority::Critical => Load::default(),
+            // Whoever stands in line comes first: before low and normal events, and, when many high
+            // ones have passed, before those; they may then take no more than normal ones.
+            let late = state.passed as f64 >= HYSTERESIS * self.capacity.events as f64;
+            let (first, limit) = match priority {
+                Priority::Low | Priority::Normal => (state.queued, limit),
+                Priority::High if late => (state.queued, self.capacity.threshold),
+                Priority::High | Priority::Critical => (Load::default(), limit),
             };
             let after = (events + load.events + first.events, bytes + load.bytes + first.bytes);
-            if state.closed[priority as usize] || full(after.0, after.1) {
+            if state.closed[priority as usize] || self.capacity.exceeded(limit, after.0, after.1) {
                 return Err(Refused::Full);
             }
+        }
+        if !state.line.is_empty() {
+            state.passed += counts[Priority::High as usize];
         }
         state.entering.events += load.events;
         state.entering.bytes += load.bytes;
@@ -177,7 +200,8 @@ impl Gate {
         }
     }
 
-    /// Leave to enter once there is room and nothing stands `still`: for what is never refused.
+    /// Leave to enter once there is room and nothing stands `still`: for what is never refused. In
+    /// the order in which they came, so that a large one is not passed by small ones for ever.
     pub(crate) async fn enter_in_turn(
         self: &Arc<Self>,
         events: usize,
@@ -187,8 +211,9 @@ impl Gate {
     ) -> Entering {
         let load = Load { events, bytes };
         // Let go after the state's lock, which it takes.
-        let mut queued = None;
+        let mut queued: Option<Queued> = None;
         loop {
+            let mut left = None;
             let notified = self.room.notified();
             tokio::pin!(notified);
             // Listen before looking, or a notice between the two would be missed.
@@ -203,18 +228,20 @@ impl Gate {
                 // An empty journal takes anything, or a large batch would wait for ever.
                 let room =
                     waiting == 0 || !self.capacity.exceeded(most, waiting + events, held + bytes);
-                match (room, still()) {
-                    (true, false) => {
-                        state.entering.events += events;
-                        state.entering.bytes += bytes;
-                        return Entering { gate: Arc::clone(self), load };
-                    }
-                    (false, false) if queued.is_none() => {
-                        queued = Some(Queued::new(self, &mut state, load));
-                    }
-                    _ => {}
+                let first = state.line.front().copied();
+                let turn = first.is_none() || first == queued.as_ref().map(|queued| queued.place);
+                if still() {
+                    // Who stands still holds up nobody.
+                    left = queued.take();
+                } else if room && turn {
+                    state.entering.events += events;
+                    state.entering.bytes += bytes;
+                    return Entering { gate: Arc::clone(self), load };
+                } else if queued.is_none() {
+                    queued = Some(Queued::new(self, &mut state, load));
                 }
             }
+            drop(left);
             notified.await;
         }
     }
@@ -234,9 +261,14 @@ impl Gate {
         self.room.notify_waiters();
     }
 
-    /// Whether normal events are refused at the moment.
-    pub(crate) fn closed(&self) -> bool {
-        self.state.lock().closed[Priority::Normal as usize]
+    /// Whether normal events are refused at the moment, or a source waits for room.
+    pub(crate) fn backpressure(&self, depths: Depths) -> bool {
+        let mut state = self.state.lock();
+        let events = depths.waiting() + state.entering.events;
+        let bytes = depths.bytes + state.entering.bytes;
+        self.refresh(&mut state, events, bytes);
+        let full = self.capacity.exceeded(self.capacity.threshold, events + 1, bytes);
+        full || state.closed[Priority::Normal as usize] || !state.line.is_empty()
     }
 }
 
@@ -276,10 +308,10 @@ mod tests {
     fn accepting_resumes_ten_points_lower() {
         let gate = Gate::new(Capacity { events: 100, ..Capacity::default() });
         assert!(gate.enter(one(Priority::Normal), 0, full(80)).is_err());
-        assert!(gate.closed());
+        assert!(gate.backpressure(full(75)()));
         assert!(gate.enter(one(Priority::Normal), 0, full(75)).is_err());
         assert!(gate.enter(one(Priority::Normal), 0, full(70)).is_ok());
-        assert!(!gate.closed());
+        assert!(!gate.backpressure(full(70)()));
     }
 
     #[test]
@@ -317,9 +349,9 @@ mod tests {
         ten[Priority::Normal as usize] = 10;
         assert_eq!(gate.enter(ten, 0, full(75)).err(), Some(Refused::Full));
         assert!(gate.enter(one(Priority::Normal), 0, full(75)).is_ok());
-        assert!(!gate.closed());
+        assert!(!gate.backpressure(full(75)()));
         assert_eq!(gate.enter(ten, 0, full(80)).err(), Some(Refused::Full));
-        assert!(gate.closed());
+        assert!(gate.backpressure(full(75)()));
     }
 
     /// Callers that take each place as it becomes free do not keep a source out.
@@ -345,6 +377,74 @@ mod tests {
             }
         }
         panic!("it waits for ever");
+    }
+
+    /// High events may take what is above a source's limit; not for ever.
+    #[tokio::test]
+    async fn high_events_do_not_keep_a_source_out() {
+        let gate = Gate::new(Capacity { events: 100, ..Capacity::default() });
+        let depth = AtomicUsize::new(85);
+        let depths = || Depths { in_hand: depth.load(Ordering::SeqCst), ..Depths::default() };
+        let mut source = Box::pin(gate.enter_in_turn(10, 0, depths, || false));
+        assert!(source.as_mut().now_or_never().is_none());
+        assert!(gate.backpressure(depths()), "a source waits");
+        let mut passed = 0;
+        for _ in 0..100 {
+            depth.fetch_sub(1, Ordering::SeqCst);
+            gate.left(depths());
+            if gate.enter(one(Priority::High), 0, depths).is_ok() {
+                passed += 1;
+                depth.fetch_add(1, Ordering::SeqCst);
+            }
+            if source.as_mut().now_or_never().is_some() {
+                assert_eq!(passed, 10);
+                drop(source);
+                assert!(gate.enter(one(Priority::High), 0, depths).is_ok());
+                return;
+            }
+        }
+        panic!("it waits for ever");
+    }
+
+    /// Small ones do not pass a large one that came before them.
+    #[tokio::test]
+    async fn sources_enter_in_the_order_in_which_they_came() {
+        let gate = Gate::new(Capacity { events: 100, ..Capacity::default() });
+        let depth = AtomicUsize::new(79);
+        let depths = || Depths { in_hand: depth.load(Ordering::SeqCst), ..Depths::default() };
+        let mut large = Box::pin(gate.enter_in_turn(30, 0, depths, || false));
+        assert!(large.as_mut().now_or_never().is_none());
+        let mut small = Box::pin(gate.enter_in_turn(1, 0, depths, || false));
+        assert!(small.as_mut().now_or_never().is_none());
+        depth.store(50, Ordering::SeqCst);
+        gate.left(depths());
+        assert!(small.as_mut().now_or_never().is_none(), "not before its turn");
+        let entered = large.as_mut().now_or_never();
+        assert!(entered.is_some());
+        assert!(small.as_mut().now_or_never().is_none(), "no room");
+        drop((entered, large));
+        assert!(small.as_mut().now_or_never().is_some());
+    }
+
+    /// One who gives up, or stands still, leaves the line.
+    #[tokio::test]
+    async fn who_leaves_holds_up_nobody() {
+        let gate = Gate::new(Capacity { events: 100, ..Capacity::default() });
+        let (still, depth) = (AtomicUsize::new(0), AtomicUsize::new(79));
+        let depths = || Depths { in_hand: depth.load(Ordering::SeqCst), ..Depths::default() };
+        let stands = || still.load(Ordering::SeqCst) == 1;
+        let mut gives_up = Box::pin(gate.enter_in_turn(30, 0, depths, || false));
+        let mut paused = Box::pin(gate.enter_in_turn(30, 0, depths, stands));
+        let mut last = Box::pin(gate.enter_in_turn(1, 0, depths, || false));
+        for waits in [gives_up.as_mut().now_or_never(), paused.as_mut().now_or_never()] {
+            assert!(waits.is_none());
+        }
+        assert!(last.as_mut().now_or_never().is_none());
+        drop(gives_up);
+        still.store(1, Ordering::SeqCst);
+        gate.look_again();
+        assert!(paused.as_mut().now_or_never().is_none());
+        assert!(last.as_mut().now_or_never().is_some());
     }
 
     #[test]

@@ -261,7 +261,7 @@ impl Pipeline {
             shared.clock.elapsed(),
             shared.clock.now(),
             depths,
-            shared.gate.closed(),
+            shared.gate.backpressure(depths),
             shared.hung.load(Ordering::Acquire),
         )
     }

@@ -141,7 +141,9 @@ impl Metrics {
         clock: &dyn Clock,
     ) -> Timing {
         let elapsed = timing.elapsed;
-        let total = timing.at.duration_since(event.under_way_since()).unsigned_abs();
+        // A clock that went back makes nothing take long.
+        let total = timing.at.duration_since(event.under_way_since());
+        let total = Duration::try_from(total).unwrap_or(Duration::ZERO);
         let of_type = &self.by_type[event.event_type as usize];
         of_type.total.record(total);
         of_type.wait.record(total.saturating_sub(timing.work));
@@ -290,7 +292,7 @@ pub struct Snapshot {
     pub throughput_per_second: f64,
     /// Busy workers / workers.
     pub worker_utilization: f64,
-    /// Normal events are refused.
+    /// Normal events are refused, or a source waits for room.
     pub backpressure_active: bool,
     /// Attempts that failed and will be made again.
     pub events_retried: u64,

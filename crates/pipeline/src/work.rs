@@ -25,6 +25,10 @@ use tokio::sync::watch;
 /// Events a worker takes at once: enough to share a flush, few enough to be done in milliseconds.
 const BATCH: usize = 256;
 
+/// How often an event may not come back before it is given up unread. However few retries are
+/// configured: a power cut is nobody's fault.
+const CRASHES_MOST: u32 = 3;
+
 /// How long a worker waits when the database cannot be used, before it tries again.
 const DATABASE_WAIT: Duration = Duration::from_millis(250);
 
@@ -74,9 +78,8 @@ async fn work(
     if events.is_empty() {
         return Ok(());
     }
-    let retries = shared.settings.retry.retries;
     let mut batch = Batch::new(shared, events, claimed_at);
-    let sound = (0..batch.events.len()).filter(|i| claim.crashes(*i) <= retries);
+    let sound = (0..batch.events.len()).filter(|i| claim.crashes(*i) <= CRASHES_MOST);
     let sound: Vec<usize> = sound.collect();
     let asked: Vec<_> = sound.iter().map(|i| Arc::clone(&batch.events[*i])).collect();
     let (answers, hung) = hand.process(shared, &asked).await?;
