@@ -24,7 +24,9 @@ pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Which lanes have somebody at their front who has waited too long.
 pub(crate) fn overdue(depths: &Depths, now: Timestamp) -> [bool; 4] {
-    let late = |front: Timestamp| Duration::try_from(now.duration_since(front)).is_ok_and(|waits| waits > DEADLINE);
+    let late = |front: Timestamp| {
+        Duration::try_from(now.duration_since(front)).is_ok_and(|waits| waits > DEADLINE)
+    };
     depths.fronts.map(|front| front.is_some_and(|front| front < now && late(front)))
 }
 

@@ -4,8 +4,10 @@
 //! is committed; it is handed out alone. So an event that kills the server counts its crashes,
 //! whatever else waits, and one that does not is applied and forgotten with its count.
 //!
-//! The oldest goes first, whatever its priority: it is the old ones that were in hand, so that nothing
-//! accepted since takes a turn from them, and nobody waits longer than those before him take.
+//! Who may have been in hand (a *suspect*)? Lanes are handed out from their fronts: of each lane the
+//! first [`COULD_BE_IN_HAND`], and as many of those that had waited for a retry. Of the suspects the
+//! oldest goes first, whatever its priority; whatever else is ready goes when none of them is. One
+//! that was settled is a suspect no more, also when it is tried again; one whose lease ran out is one.
 //!
 //! One that waits on the network, and of which no crash was counted before, lets the next one have
 //! the turn: a silent peer holds up nobody. Should the server die meanwhile, both have a crash; from
@@ -26,41 +28,65 @@ use super::{
 };
 use rhiz_domain::store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
-};
+use std::sync::Arc;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
-/// As many events as could have been in hand: more than workers and batches of any sane setting.
-const COULD_BE_IN_HAND: usize = 4096;
+/// As many events of a lane as could have been in hand: more than workers and batches of any sane
+/// setting.
+const COULD_BE_IN_HAND: usize = 16_384;
 
-/// Events that are handed out one by one.
-#[derive(Debug, Clone)]
-pub(super) struct Careful {
-    turn: Arc<Mutex<()>>,
-    counts: Arc<Counts>,
-}
-
+/// Finds the suspects among what waits when the database is opened.
 #[derive(Debug)]
-struct Counts {
-    /// Turns that are still to come. Only whoever has the turn takes one away.
-    left: AtomicUsize,
-    /// Events that let others have their turn, and are still in hand.
-    apart: AtomicUsize,
+pub(super) struct Suspicion {
+    /// The database was not closed in order.
+    unclean: bool,
+    /// Of each lane, and whether they had waited.
+    seen: [[usize; 2]; 4],
 }
 
-/// Held while an event is in hand that was handed out alone.
+impl Suspicion {
+    /// Notes that the database is in use; suspects nobody if it was closed in order.
+    pub(super) fn begin(conn: &Connection) -> rusqlite::Result<Self> {
+        let in_use: Option<i64> = conn
+            .query_row("SELECT value FROM meta WHERE key = 'in_use'", [], |row| row.get(0))
+            .optional()?;
+        conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('in_use', 1)", [])?;
+        Ok(Self { unclean: in_use == Some(1), seen: Default::default() })
+    }
+
+    /// Whether this one may have been in hand. To be asked of all, in the order of their lanes.
+    pub(super) fn falls_on(&mut self, entry: &Entry, waited: bool) -> bool {
+        let seen = &mut self.seen[entry.priority as usize][usize::from(waited)];
+        *seen += 1;
+        self.unclean && *seen <= COULD_BE_IN_HAND
+    }
+}
+
+/// Held by whoever claims; and on, while a suspect is in hand alone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Turn(Arc<Mutex<()>>);
+
+impl Turn {
+    /// Waits for whoever has it.
+    pub(super) async fn take(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.0).lock_owned().await
+    }
+}
+
+/// Held while a suspect is in hand.
 #[derive(Debug)]
 pub(super) struct Alone {
     /// `None` when others have the turn meanwhile.
     turn: Option<OwnedMutexGuard<()>>,
-    counts: Arc<Counts>,
     /// The event, once its crash is on its way to the disk.
     counted: Option<i64>,
 }
 
 impl Alone {
+    pub(super) fn new(turn: OwnedMutexGuard<()>) -> Self {
+        Self { turn: Some(turn), counted: None }
+    }
+
     /// Commits a crash of the event that is about to be in hand alone; answers with how many that
     /// makes. Given up half-way, it is still counted: [`Self::give_back`] takes it back.
     pub(super) async fn count(
@@ -68,84 +94,26 @@ impl Alone {
         writer: &Writer,
         entry: &Entry,
     ) -> Result<u32, StoreError> {
-        self.counts.left.fetch_sub(1, SeqCst);
         self.counted = Some(entry.seq);
         let (answer, answered) = oneshot::channel();
         writer.submit(Box::new(Count { seq: entry.seq, by: 1, crashes: 0, answer: Some(answer) }));
         let counted = answered.await.unwrap_or(Err(StoreError::Closed));
         if counted.is_err() {
             self.counted = None;
-            self.counts.left.fetch_add(1, SeqCst);
         }
         counted
     }
 
     /// Lets others have the turn; the event stays in hand.
     pub(super) fn let_go(&mut self) {
-        if let Some(turn) = self.turn.take() {
-            self.counts.apart.fetch_add(1, SeqCst);
-            drop(turn);
-        }
-    }
-
-    /// There is nothing to hand out in this turn.
-    pub(super) fn pass(&mut self) {
-        self.counts.left.fetch_sub(1, SeqCst);
+        self.turn = None;
     }
 
     /// The event is about to go back to its lane, and its holder lives: that was no crash.
     pub(super) fn give_back(&mut self, writer: &Writer) {
         if let Some(seq) = self.counted.take() {
-            self.counts.left.fetch_add(1, SeqCst);
             writer.submit(Box::new(Count { seq, by: -1, crashes: 0, answer: None }));
         }
-    }
-}
-
-impl Drop for Alone {
-    fn drop(&mut self) {
-        if self.turn.is_none() {
-            self.counts.apart.fetch_sub(1, SeqCst);
-        }
-    }
-}
-
-impl Careful {
-    /// Notes that the database is in use; careful with what waits if it was in use before.
-    pub(super) fn begin(conn: &Connection) -> rusqlite::Result<Self> {
-        let in_use: Option<i64> = conn
-            .query_row("SELECT value FROM meta WHERE key = 'in_use'", [], |row| row.get(0))
-            .optional()?;
-        conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('in_use', 1)", [])?;
-        let waiting: usize =
-            conn.query_row("SELECT count(*) FROM journal", [], |row| row.get(0))?;
-        let left = if in_use == Some(1) { waiting.min(COULD_BE_IN_HAND) } else { 0 };
-        let counts = Counts { left: AtomicUsize::new(left), apart: AtomicUsize::new(0) };
-        Ok(Self { turn: Arc::default(), counts: Arc::new(counts) })
-    }
-
-    /// `Some` while events are to be handed out one by one: waits for the one before.
-    pub(super) async fn alone(&self) -> Option<Alone> {
-        let turn = Arc::clone(&self.turn).lock_owned().await;
-        let counts = Arc::clone(&self.counts);
-        self.turns_are_left().then_some(Alone { turn: Some(turn), counts, counted: None })
-    }
-
-    /// Whether there are turns to come. Whoever gives one back does so before its event can be
-    /// claimed again.
-    pub(super) fn turns_are_left(&self) -> bool {
-        self.counts.left.load(SeqCst) > 0
-    }
-
-    /// Whether all that could have been in hand has been handed out, and none of it is still in
-    /// hand: a stop does not wait for whoever holds it.
-    pub(super) fn over(&self) -> bool {
-        // Taken first: whoever has it may give its event back.
-        self.turn.try_lock().is_ok_and(|_| {
-            let Counts { left, apart } = &*self.counts;
-            // In this order: who was apart gives back before he is gone.
-            apart.load(SeqCst) == 0 && left.load(SeqCst) == 0
-        })
     }
 }
 
@@ -173,6 +141,7 @@ impl Job for RanOut {
         let counted = u32::from(result.is_ok());
         let mut lanes = self.lanes.lock();
         for entry in self.entries {
+            lanes.suspect(entry.seq);
             lanes.ready_again(Entry { crashes: entry.crashes + counted, ..entry });
         }
         drop(lanes);
@@ -213,8 +182,7 @@ impl Job for Count {
     }
 }
 
-/// Notes that the database was closed in order. Not to be noted before all that could have been in
-/// hand at a crash has been handed out: whoever only looks (`rhiz doctor`) must not end the care.
+/// Notes that the database was closed in order. Not to be noted while there are suspects: whoever only looks (`rhiz doctor`) must not end the care.
 pub(super) struct End {
     pub answer: oneshot::Sender<()>,
 }

@@ -64,6 +64,8 @@ pub(super) struct Lanes {
     /// Names and numbers of all that is not done and has such a name.
     names: BTreeSet<(u64, i64)>,
     paused: Paused,
+    /// Numbers of what may have been in hand at a crash; see [`careful`](super::careful).
+    suspects: BTreeSet<i64>,
     leases: HashMap<u64, Lease>,
     last_token: u64,
     /// Of those ready, those that count.
@@ -143,7 +145,7 @@ impl Lanes {
 
     /// Puts an event that is in hand under a lease; answers with its token.
     pub(super) fn lease(&mut self, entry: Entry, alone: Option<Alone>, now: Duration) -> u64 {
-        self.settled(&entry);
+        self.left_hand(&entry);
         self.last_token += 1;
         let entry = Some(Entry { counted: false, event: None, ..entry });
         self.leases.insert(self.last_token, Lease { entry, beat: now, alone });
@@ -230,16 +232,32 @@ impl Lanes {
         part
     }
 
-    /// The part of `quota` that takes only the one event that was accepted first: the oldest were in
-    /// hand at a crash, and whatever is accepted since does not go before them.
-    pub(super) fn first(&self, quota: Quota) -> Quota {
-        let fronts = (0..quota.len()).filter(|lane| quota[*lane] > 0);
-        let fronts = fronts.filter_map(|lane| Some((self.ready[lane].front()?.seq, lane)));
-        let mut first = Quota::default();
-        if let Some((_, lane)) = fronts.min() {
-            first[lane] = 1;
+    /// This one is handed out alone until it is settled.
+    pub(super) fn suspect(&mut self, seq: i64) {
+        self.suspects.insert(seq);
+    }
+
+    /// Whether nobody is suspected.
+    pub(super) fn no_suspects(&self) -> bool {
+        self.suspects.is_empty()
+    }
+
+    /// Takes the oldest suspect that is ready and within the quota.
+    pub(super) fn take_suspect(&mut self, quota: Quota) -> Option<Entry> {
+        if self.suspects.is_empty() {
+            return None;
         }
-        first
+        let first = |lane: usize| {
+            // Nearly always at the front.
+            let at = self.ready[lane].iter().position(|e| self.suspects.contains(&e.seq))?;
+            Some((self.ready[lane][at].seq, lane, at))
+        };
+        let lanes = (0..quota.len()).filter(|lane| quota[*lane] > 0);
+        let (_, lane, at) = lanes.filter_map(first).min()?;
+        let entry = self.ready[lane].remove(at)?;
+        self.counted -= usize::from(entry.counted);
+        self.in_hand += usize::from(entry.counted);
+        Some(entry)
     }
 
     /// Puts back what was taken and not settled.
@@ -282,7 +300,8 @@ impl Lanes {
 
     /// Forgets what was taken and is done.
     pub(super) fn done(&mut self, entry: &Entry) {
-        self.settled(entry);
+        self.left_hand(entry);
+        self.suspects.remove(&entry.seq);
         if let Some(name) = entry.name {
             self.names.remove(&(name, entry.seq));
         }
@@ -295,14 +314,16 @@ impl Lanes {
     }
 
     /// What was taken is no longer in hand, nor takes it part of the capacity.
-    fn settled(&mut self, entry: &Entry) {
+    fn left_hand(&mut self, entry: &Entry) {
         self.in_hand -= usize::from(entry.counted);
         self.bytes -= entry.counted_bytes();
     }
 
     /// Notes what was taken and waits now.
     pub(super) fn schedule(&mut self, entry: Entry, due: Timestamp) {
-        self.settled(&entry);
+        self.left_hand(&entry);
+        // Whoever settled it lives.
+        self.suspects.remove(&entry.seq);
         self.wait(entry, due);
     }
 

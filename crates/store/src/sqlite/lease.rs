@@ -80,7 +80,7 @@ impl Leased for SqliteLease {
 
 impl Drop for SqliteLease {
     fn drop(&mut self) {
-        // Held until the event is back: with others at the turn, it is counted before that.
+        // Held until the event is back.
         let Some((entry, mut alone)) = self.hands.lanes.lock().end_lease(self.token) else {
             return;
         };

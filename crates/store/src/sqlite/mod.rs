@@ -54,6 +54,7 @@ mod writer;
 
 use crate::error::from_sqlite;
 use async_trait::async_trait;
+use careful::Alone;
 use damage::Found;
 use jiff::Timestamp;
 use lanes::{Entry, Lanes};
@@ -89,7 +90,7 @@ pub struct SqliteStore {
     ready: Arc<Notify>,
     clock: Arc<dyn Clock>,
     changes: Mutex<Option<ChangeReceiver>>,
-    careful: careful::Careful,
+    turn: careful::Turn,
 }
 
 impl SqliteStore {
@@ -100,7 +101,6 @@ impl SqliteStore {
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let conn = schema::open_writer(path)?;
         let lanes = waiting(&conn).map_err(|e| from_sqlite(&e))?;
-        let careful = careful::Careful::begin(&conn).map_err(|e| from_sqlite(&e))?;
         let (feed, changes) = mpsc::channel();
         let writer = Writer::start(conn, Arc::clone(&clock), feed)?;
         Ok(Self {
@@ -110,7 +110,7 @@ impl SqliteStore {
             lanes: Arc::new(Mutex::new(lanes)),
             ready: Arc::default(),
             changes: Mutex::new(Some(changes)),
-            careful,
+            turn: careful::Turn::default(),
         })
     }
 
@@ -203,6 +203,7 @@ impl SqliteStore {
 fn waiting(conn: &Connection) -> rusqlite::Result<Lanes> {
     let mut lanes = Lanes::default();
     lanes.pause(pause::read(conn)?);
+    let mut suspicion = careful::Suspicion::begin(conn)?;
     let mut statement = conn.prepare(
         "SELECT priority, seq, octet_length(payload), coalesce(replayed_at, accepted_at), due, retry_count, event_type,
              crashes, CASE WHEN origin LIKE 'file:%' THEN event_id END, origin, place
@@ -228,6 +229,9 @@ fn waiting(conn: &Connection) -> rusqlite::Result<Lanes> {
             counted: row.get(5).unwrap_or(0) == 0,
             event: None,
         };
+        if suspicion.falls_on(&entry, due.is_some()) {
+            lanes.suspect(entry.seq);
+        }
         match due {
             Some(due) => lanes.wait(entry, time(due)),
             None => lanes.push(entry),
@@ -246,15 +250,13 @@ impl Journal for SqliteStore {
     }
 
     async fn claim(&self, quota: Quota) -> Result<Option<Box<dyn Claimed>>, StoreError> {
-        let (alone, entries, more) = loop {
-            let alone = self.careful.alone().await;
+        let turn = self.turn.take().await;
+        let (alone, entries, more) = {
             let mut lanes = self.lanes.lock();
-            // A turn was given back since we asked, and its event is ready.
-            if alone.is_none() && self.careful.turns_are_left() {
-                continue;
-            }
-            let quota = if alone.is_some() { lanes.first(quota) } else { quota };
-            break (alone, lanes.take(quota), lanes.any_ready());
+            let suspect = lanes.take_suspect(quota);
+            let alone = suspect.is_some().then(|| Alone::new(turn));
+            let entries = suspect.map_or_else(|| lanes.take(quota), |entry| vec![entry]);
+            (alone, entries, lanes.any_ready())
         };
         if more {
             // One worker wakes the next: nobody is woken for nothing.
@@ -529,7 +531,7 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        if self.careful.over() {
+        if self.lanes.lock().no_suspects() {
             let (answer, answered) = oneshot::channel();
             self.writer.submit(Box::new(careful::End { answer }));
             let _ = answered.await;

@@ -60,13 +60,10 @@ impl SqliteClaim {
     /// out while this claim is held.
     pub(super) async fn keep_alone(&mut self, alone: Alone) -> Result<(), StoreError> {
         let alone = self.alone.insert(alone);
-        match self.entries.first_mut() {
-            Some(Some(entry)) => {
-                // As it was before: this attempt is under way.
-                entry.crashes = alone.count(&self.hands.writer, entry).await?.saturating_sub(1);
-            }
-            // It was damaged, and is given up already.
-            _ => alone.pass(),
+        // Nothing in it: it was damaged, and is given up already.
+        if let Some(Some(entry)) = self.entries.first_mut() {
+            // As it was before: this attempt is under way.
+            entry.crashes = alone.count(&self.hands.writer, entry).await?.saturating_sub(1);
         }
         Ok(())
     }

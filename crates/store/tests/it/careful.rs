@@ -122,7 +122,8 @@ async fn two_more(store: &SqliteStore) {
 #[tokio::test]
 async fn an_attempt_that_failed_is_no_crash() {
     let database = Database::new();
-    two_accepted(&open(&database)).await;
+    let events = vec![relationship("did:plc:a", "did:plc:c").at(1_000_000).build()];
+    open(&database).append(Intake { events, ..Intake::default() }).await.unwrap();
     let store = open(&database);
     for attempt in 0..5 {
         let mut claim = store.claim(ALL).await.unwrap().unwrap();
@@ -209,4 +210,42 @@ async fn one_that_let_others_have_the_turn_is_not_forgotten() {
     let store = open(&database);
     let claim = store.claim(ALL).await.unwrap().unwrap();
     assert_eq!((claim.events().len(), claim.crashes(0)), (1, 1), "alone, and it never came back");
+}
+
+/// What is claimed at once goes alone however many older ones wait in another lane.
+#[tokio::test]
+async fn a_crowd_does_not_hide_an_urgent_one() {
+    let database = Database::new();
+    let store = open(&database);
+    let low = |n: i64| relationship(&format!("did:plc:a{n}"), "did:plc:c").at(1_000_000 + n);
+    for crowd in 0..5 {
+        let events = (0..1000).map(|n| low(crowd * 1000 + n).priority(Priority::Low).build());
+        store.append(Intake { events: events.collect(), ..Intake::default() }).await.unwrap();
+    }
+    let urgent = relationship("did:plc:b", "did:plc:c").at(2_000_000).priority(Priority::Critical);
+    store.append(Intake { events: vec![urgent.build()], ..Intake::default() }).await.unwrap();
+    database.cut().await;
+    let store = open(&database);
+    let only_urgent = [0, 0, 0, 100];
+    let claim = store.claim(only_urgent).await.unwrap().unwrap();
+    assert_eq!((claim.events()[0].did.as_str(), claim.crashes(0)), ("did:plc:b", 0));
+    database.cut().await;
+    drop(claim);
+    let store = open(&database);
+    assert_eq!(store.claim(only_urgent).await.unwrap().unwrap().crashes(0), 1);
+}
+
+/// One that is tried again is as innocent as any other, and goes with them.
+#[tokio::test]
+async fn who_was_settled_is_suspected_no_more() {
+    let database = Database::new();
+    two_accepted(&open(&database)).await;
+    let store = open(&database);
+    for _ in 0..2 {
+        let mut claim = store.claim(ALL).await.unwrap().unwrap();
+        let verdict = Verdict::Later { due: at(5), failed: Some("not yet".into()) };
+        claim.settle(vec![Settlement { index: 0, verdict, stages: vec![] }]).await.unwrap();
+    }
+    store.wake(at(6)).await.unwrap();
+    assert_eq!(store.claim(ALL).await.unwrap().unwrap().events().len(), 2);
 }

@@ -7,12 +7,12 @@
 //! * **Capacity.** An event counts from its accept (or replay) until it is settled, scheduled,
 //!   leased or held by a pause; then no more, until the store is opened anew: then what has no due
 //!   time and no failed attempt counts.
-//! * **Crashes.** After an unclean stop as many claims as there are events have one event each, the
-//!   oldest whatever its priority, and nobody else has one meanwhile; a claim or lease that is
-//!   dropped gives its turn back. An event under a lease of which no crash was counted before lets
-//!   the next one have the turn. What was handed out alone and is in hand when the store ends never
-//!   came back, and neither did what is under a lease that runs out: each counts once. A retry or a
-//!   snooze forgets the count.
+//! * **Crashes.** After an unclean stop all that waits is suspected: as long as one of them is ready
+//!   (and within the quota), a claim has the oldest of them alone, whatever its priority, and nobody
+//!   else has one meanwhile. An event under a lease of which no crash was counted before lets the next
+//!   one have the turn. What was handed out alone and is in hand when the store ends never came back,
+//!   and neither did what is under a lease that runs out: each counts once, and that one is suspected.
+//!   Whoever is settled is suspected no more; a retry or a snooze forgets the count, too.
 //! * **Leases.** A lease has run out when a wake finds it without a beat for longer than
 //!   [`LEASE_STALE`].
 
@@ -134,8 +134,8 @@ pub(super) struct Reference {
     pub alone: Option<Alone>,
     /// Leases whose events were handed out alone, and let others have the turn.
     apart: BTreeSet<u64>,
-    /// Claims that are still to have one event each.
-    pub careful: usize,
+    /// Who may have been in hand at a crash.
+    suspects: BTreeSet<u64>,
     /// How many each act was about, oldest first.
     pub audit: Vec<u64>,
     /// The store's number of each of these, as far as it told.
@@ -305,19 +305,19 @@ impl Reference {
 
     /// Hands out events as the claim with this number; answers with theirs.
     pub(super) fn claim(&mut self, quota: Quota, claim: u64) -> Vec<u64> {
-        let mut taken: Vec<u64> = Vec::new();
-        for priority in Priority::ALL.into_iter().rev() {
-            taken.extend(self.ready(priority).take(quota[priority as usize]));
-        }
-        if self.careful > 0 {
-            taken = taken.into_iter().min().into_iter().collect();
+        let asked = Priority::ALL.into_iter().rev().filter(|p| quota[*p as usize] > 0);
+        let suspect = asked.flat_map(|p| self.ready(p)).filter(|s| self.suspects.contains(s)).min();
+        let mut taken: Vec<u64> = suspect.into_iter().collect();
+        if suspect.is_none() {
+            for priority in Priority::ALL.into_iter().rev() {
+                taken.extend(self.ready(priority).take(quota[priority as usize]));
+            }
         }
         for seq in &taken {
             if let Some(row) = self.rows.get_mut(seq) {
                 row.place = Place::Claimed(claim);
-                if self.careful > 0 {
+                if suspect.is_some() {
                     row.crashes += 1;
-                    self.careful -= 1;
                     self.alone = Some(Alone::Claim(claim));
                 }
             }
@@ -330,23 +330,20 @@ impl Reference {
         self.rows[&seq].crashes - u32::from(self.alone.is_some())
     }
 
-    fn unleash(&mut self, holder: Alone, gives_back: bool) {
+    fn unleash(&mut self, holder: Alone) {
         if self.alone == Some(holder) {
             self.alone = None;
-            self.careful += usize::from(gives_back);
         }
     }
 
     /// A claim ends; what is still in it is ready again.
     pub(super) fn drop_claim(&mut self, claim: u64) {
         let alone = self.alone == Some(Alone::Claim(claim));
-        let mut any = false;
         for row in self.rows.values_mut().filter(|r| r.place == Place::Claimed(claim)) {
             row.place = Place::Ready;
             row.crashes -= u32::from(alone);
-            any = true;
         }
-        self.unleash(Alone::Claim(claim), any);
+        self.unleash(Alone::Claim(claim));
         self.uncount();
     }
 
@@ -380,8 +377,7 @@ impl Reference {
                 row.place = Place::Ready;
                 row.crashes -= u32::from(alone || apart);
             }
-            self.unleash(Alone::Lease(lease), true);
-            self.careful += usize::from(apart);
+            self.unleash(Alone::Lease(lease));
         }
         self.uncount();
     }
@@ -391,8 +387,9 @@ impl Reference {
         if let Some(Place::Leased(lease)) = self.rows.get(&seq).map(|row| row.place) {
             self.leases.remove(&lease);
             self.apart.remove(&lease);
-            self.unleash(Alone::Lease(lease), false);
+            self.unleash(Alone::Lease(lease));
         }
+        self.suspects.remove(&seq);
         if let Verdict::Later { due, failed } = &settlement.verdict {
             let Some(row) = self.rows.get_mut(&seq) else { return };
             row.event.stages = settlement.stages.clone();
@@ -492,6 +489,7 @@ impl Reference {
                 row.place = Place::Ready;
                 // Alone, it was counted when it was handed out.
                 row.crashes += u32::from(!alone);
+                self.suspects.insert(seq);
             }
         }
         let mut next = None;
@@ -591,7 +589,7 @@ impl Reference {
 
     /// The store ends, in order or not, and is opened on what it leaves.
     pub(super) fn restart(&mut self, crash: bool) {
-        let unclean = crash || self.careful > 0 || self.alone.is_some() || !self.apart.is_empty();
+        let unclean = crash || !self.suspects.is_empty();
         for row in self.rows.values_mut() {
             row.place = if row.due.is_some() { Place::Scheduled } else { Place::Ready };
             row.counted = row.due.is_none() && row.event.retry_count == 0;
@@ -599,7 +597,7 @@ impl Reference {
         self.leases.clear();
         self.apart.clear();
         self.alone = None;
-        self.careful = if unclean { self.rows.len() } else { 0 };
+        self.suspects = self.rows.keys().filter(|_| unclean).copied().collect();
         self.uncount();
     }
 
