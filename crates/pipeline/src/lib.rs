@@ -26,6 +26,7 @@ mod live;
 pub mod maintain;
 pub mod metrics;
 pub mod schedule;
+mod supervise;
 mod tids;
 pub mod work;
 
@@ -52,6 +53,7 @@ use std::{
     },
     time::Duration,
 };
+use supervise::supervise;
 use tokio::{
     sync::{oneshot, watch},
     task::JoinSet,
@@ -203,12 +205,21 @@ impl Pipeline {
 
     /// Starts the workers and the maintenance, on the current runtime.
     pub fn start(&self) {
-        let mut tasks = self.tasks.lock();
         for _ in 0..self.shared.settings.workers.get() {
-            tasks.spawn(work::run(Arc::clone(&self.shared), self.shared.stop.subscribe()));
+            self.keep_going("worker", work::run);
         }
-        tasks.spawn(maintain::wake(Arc::clone(&self.shared), self.shared.stop.subscribe()));
-        tasks.spawn(maintain::forget(Arc::clone(&self.shared), self.shared.stop.subscribe()));
+        self.keep_going("wake", maintain::wake);
+        self.keep_going("forget", maintain::forget);
+    }
+
+    fn keep_going<F>(
+        &self,
+        name: &'static str,
+        task: impl Fn(Arc<Shared>, watch::Receiver<bool>) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.lock().spawn(supervise(Arc::clone(&self.shared), name, task));
     }
 
     /// Accepts no more; what is in hand goes on.

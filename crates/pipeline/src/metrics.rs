@@ -65,6 +65,7 @@ pub struct Metrics {
     processed: AtomicU64,
     failed: AtomicU64,
     retried: AtomicU64,
+    broke_off: AtomicU64,
     /// Accepted and not yet in every answer. An event may end before its accept is counted, so
     /// this can be below 0 for an instant.
     in_queue: AtomicI64,
@@ -103,6 +104,7 @@ impl Metrics {
             processed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             retried: AtomicU64::new(0),
+            broke_off: AtomicU64::new(0),
             in_queue: AtomicI64::new(i64::try_from(waiting).unwrap_or(i64::MAX)),
             accept: Histogram::default(),
             by_type: std::array::from_fn(|_| OfType::default()),
@@ -124,6 +126,11 @@ impl Metrics {
     /// An event waits again; `failed` when that was an attempt.
     pub(crate) fn retried(&self, failed: bool) {
         self.retried.fetch_add(u64::from(failed), Ordering::Relaxed);
+    }
+
+    /// One of the pipeline's own tasks broke off.
+    pub(crate) fn broke_off(&self) {
+        self.broke_off.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn dead(&self) {
@@ -221,6 +228,7 @@ impl Metrics {
             leased: depths.leased as u64,
             paused: depths.paused as u64,
             processors_hung: hung as u64,
+            tasks_broken_off: self.broke_off.load(Ordering::Relaxed),
             oldest_waiting_seconds: depths
                 .oldest()
                 .map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),
@@ -306,6 +314,8 @@ pub struct Snapshot {
     pub paused: u64,
     /// Processors that have not come back.
     pub processors_hung: u64,
+    /// Workers and other tasks of the pipeline that broke off and were begun again.
+    pub tasks_broken_off: u64,
     /// Age of the oldest event that is ready.
     pub oldest_waiting_seconds: f64,
     /// Time of an accept.

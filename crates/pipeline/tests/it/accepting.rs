@@ -11,7 +11,10 @@ use rhiz_testkit::{
     events::{Draft, did, invalidated, relationship},
     faults::Point,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 const A: &str = "did:plc:a";
 const B: &str = "did:plc:b";
@@ -217,10 +220,11 @@ async fn a_source_waits_for_room() {
     let rig = Rig::with(apply, settings(100));
     assert_eq!(rig.pipeline.take_in(batch(70, "a")).await.unwrap(), 70);
     let pipeline = rig.pipeline.clone();
+    let appends = rig.count_appends();
     let second = tokio::spawn(async move { pipeline.take_in(batch(30, "b")).await });
     rig.ticks().await;
     assert!(!second.is_finished());
-    assert_eq!(rig.waiting(), 70);
+    assert_eq!((rig.waiting(), appends.load(Ordering::SeqCst)), (70, 0));
     rig.pipeline.start();
     assert_eq!(second.await.unwrap().unwrap(), 30);
     rig.idle().await;

@@ -11,7 +11,10 @@ use rhiz_testkit::{
     faults::Point,
 };
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -260,4 +263,23 @@ async fn waiting_retries_occupy_no_worker() {
     // Without the clock having moved at all.
     assert_eq!(rig.clock.now(), at(1_000_000));
     assert_eq!((rig.scheduled(), rig.waiting()), (10, 0));
+}
+
+/// What panics outside of any processor ends neither a worker nor a retry for ever.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_breaks_off_is_begun_again() {
+    let rig = Rig::new(apply);
+    let broken = Arc::new(AtomicUsize::new(0));
+    let count = broken.clone();
+    rig.store.fail(move |point| {
+        // More often than there are workers.
+        if matches!(point, Point::Claim) && count.fetch_add(1, Ordering::SeqCst) < 25 {
+            panic_quietly("no claim");
+        }
+        None
+    });
+    rig.pipeline.start();
+    rig.submit((0..100).map(|n| invalidated("did:plc:a").id(&n.to_string()))).await;
+    rig.until(|b| b.pipeline.snapshot().events_processed == 100).await;
+    assert_eq!((rig.merged().await, rig.pipeline.snapshot().tasks_broken_off), (100, 25));
 }

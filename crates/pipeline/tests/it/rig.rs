@@ -15,9 +15,15 @@ use rhiz_pipeline::{
 use rhiz_store::SqliteStore;
 use rhiz_testkit::{
     events::{Draft, at},
-    faults::FaultyStore,
+    faults::{FaultyStore, Point},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
@@ -202,6 +208,23 @@ impl Rig {
                 && b.pipeline.snapshot().worker_utilization == 0.0
         })
         .await;
+    }
+
+    /// Counts from now on what is on its way into the journal: a database takes real time, so that
+    /// what has not arrived need not have been held back.
+    pub(crate) fn count_appends(&self) -> Arc<AtomicUsize> {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counts = Arc::clone(&count);
+        self.store.fail(move |point| {
+            // The maintenance asks whether it can write, with nothing.
+            if let Point::Append(intake) = point
+                && !intake.events.is_empty()
+            {
+                counts.fetch_add(1, Ordering::SeqCst);
+            }
+            None
+        });
+        count
     }
 
     /// Lets the maintenance run a few times.

@@ -4,7 +4,7 @@ use crate::rig::{FOR_EVER, Rig, apply, settings, submission};
 use rhiz_domain::store::{Intake, StoreError};
 use rhiz_pipeline::SubmitError;
 use rhiz_testkit::{events::invalidated, faults::Point};
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 const A: &str = "did:plc:a";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -79,12 +79,14 @@ async fn nobody_waits_for_a_pipeline_that_has_stopped() {
     });
     rig.until(|b| b.waiting() == 1).await;
     let pipeline = rig.pipeline.clone();
+    let appends = rig.count_appends();
     let source = tokio::spawn(async move {
         let events = (0..9).map(|n| invalidated(A).id(&n.to_string()).build()).collect();
         pipeline.take_in(Intake { events, ..Intake::default() }).await
     });
     rig.ticks().await;
     assert!(!caller.is_finished() && !source.is_finished());
+    assert_eq!(appends.load(Ordering::SeqCst), 0);
     rig.pipeline.stop(LIMIT).await;
     let (accepted, ended) = caller.await.unwrap().unwrap();
     assert_eq!((accepted.event_id.as_str(), ended), ("x", None));
