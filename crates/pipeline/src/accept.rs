@@ -290,11 +290,13 @@ impl Pipeline {
         heard: Option<Vec<Notice>>,
         started: Duration,
     ) -> Result<Vec<Receipt>, AppendError> {
+        let types: Vec<EventType> = intake.events.iter().map(|event| event.event_type).collect();
         self.to_the_end(|shared| async move {
             let receipts = shared.journal.append(intake).await?;
             drop(entering);
             shared.tell(heard, &receipts);
-            let new = receipts.iter().filter(|r| **r == Receipt::Accepted).count();
+            let new = types.into_iter().zip(&receipts).filter(|(_, r)| **r == Receipt::Accepted);
+            let new = new.map(|(event_type, _)| event_type);
             shared.metrics.accepted(new, shared.clock.elapsed().saturating_sub(started));
             Ok(receipts)
         })

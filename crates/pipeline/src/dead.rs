@@ -86,11 +86,9 @@ impl Pipeline {
             let moved;
             (moved, act) = self
                 .to_the_end(|shared: Arc<Shared>| async move {
-                    let started = shared.clock.elapsed();
                     let moved = shared.journal.replay(&which, STEP, &mut act).await?;
                     drop(entering);
-                    let done = usize::try_from(moved.done).unwrap_or(usize::MAX);
-                    shared.metrics.accepted(done, shared.clock.elapsed().saturating_sub(started));
+                    shared.metrics.replayed(moved.done);
                     Ok::<_, StoreError>((moved, act))
                 })
                 .await?;

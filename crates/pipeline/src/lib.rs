@@ -7,7 +7,9 @@
 //! | [`work`] | claim, process, settle, and what follows a commit |
 //! | `hand` | the thread that processors run on |
 //! | `enrich` | work that waits on the network, under a lease |
+//! | `line` | when those ask again who found no room there |
 //! | [`maintain`] | wake what waits, forget what is old |
+//! | `supervise` | what breaks off is begun again |
 //! | `dead` | replay and discard what was given up |
 //! | [`metrics`] | what is told about all of it |
 //! | [`live`] | each step of each event, as it happens |
@@ -21,8 +23,8 @@ mod enrich;
 mod gate;
 mod hand;
 mod histogram;
-pub mod line;
-mod live;
+mod line;
+pub mod live;
 pub mod maintain;
 pub mod metrics;
 pub mod schedule;

@@ -78,6 +78,8 @@ pub struct Metrics {
 /// What events of one type took.
 #[derive(Debug, Default)]
 struct OfType {
+    /// Of an accept with such an event in it.
+    accept: Histogram,
     /// From accept to every answer.
     total: Histogram,
     /// From accept to the claim of the attempt that worked.
@@ -118,9 +120,20 @@ impl Metrics {
         Busy(&self.busy)
     }
 
-    pub(crate) fn accepted(&self, events: usize, took: Duration) {
-        self.in_queue.fetch_add(i64::try_from(events).unwrap_or(0), Ordering::AcqRel);
+    /// Events of these types were accepted together.
+    pub(crate) fn accepted(&self, types: impl Iterator<Item = EventType>, took: Duration) {
+        let mut events = 0;
+        for event_type in types {
+            events += 1;
+            self.by_type[event_type as usize].accept.record(took);
+        }
+        self.in_queue.fetch_add(events, Ordering::AcqRel);
         self.accept.record(took);
+    }
+
+    /// So many were taken back from the dead letters.
+    pub(crate) fn replayed(&self, events: u64) {
+        self.in_queue.fetch_add(i64::try_from(events).unwrap_or(0), Ordering::AcqRel);
     }
 
     /// An event waits again; `failed` when that was an attempt.
@@ -233,6 +246,7 @@ impl Metrics {
                 .oldest()
                 .map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0)),
             accept: self.accept.quantiles(),
+            accept_by_type: of_types(|t| &t.accept),
             accept_to_applied: of_types(|t| &t.total),
             stages: StageName::ALL
                 .iter()
@@ -318,8 +332,10 @@ pub struct Snapshot {
     pub tasks_broken_off: u64,
     /// Age of the oldest event that is ready.
     pub oldest_waiting_seconds: f64,
-    /// Time of an accept.
+    /// Time of an accept, however many events it is of.
     pub accept: Quantiles,
+    /// By event type, for each event in it.
+    pub accept_by_type: BTreeMap<&'static str, Quantiles>,
     /// From accept to every answer, by event type.
     pub accept_to_applied: BTreeMap<&'static str, Quantiles>,
     /// By stage.

@@ -269,10 +269,13 @@ impl<'a> Batch<'a> {
 
     /// How these settlements end their events.
     fn ends(&self, settlements: &[Settlement]) -> Vec<(usize, End)> {
-        let end = |settlement: &Settlement| match &settlement.verdict {
-            Verdict::Apply(_) => End::Applied,
-            Verdict::Bury { reason } => End::Dead(reason.clone()),
-            Verdict::Later { due, failed } => End::Later(*due, failed.clone()),
+        let end = |settlement: &Settlement| {
+            let stages = settlement.stages.clone();
+            match &settlement.verdict {
+                Verdict::Apply(_) => End::Applied,
+                Verdict::Bury { reason } => End::Dead(reason.clone(), stages),
+                Verdict::Later { due, failed } => End::Later(*due, failed.clone(), stages),
+            }
         };
         settlements.iter().map(|s| (s.index, end(s))).collect()
     }
@@ -288,11 +291,11 @@ impl<'a> Batch<'a> {
             let event = &self.events[index];
             let notice = |step| Notice::new(step, event, now);
             match end {
-                End::Later(due, failed) => {
+                End::Later(due, failed, stages) => {
                     metrics.retried(failed.is_some());
                     if heard {
                         let step = if failed.is_some() { Step::Retry } else { Step::Snoozed };
-                        live.tell(Notice { due: Some(due), error: failed, ..notice(step) });
+                        live.tell(Notice { due: Some(due), error: failed, stages, ..notice(step) });
                     }
                 }
                 End::Applied => {
@@ -314,12 +317,13 @@ impl<'a> Batch<'a> {
                     }
                     self.tell(event, &Ended::Applied);
                 }
-                End::Dead(reason) => {
+                End::Dead(reason, stages) => {
                     let (event_id, kind) = (&event.event_id, event.event_type);
                     tracing::warn!(%event_id, event_type = %kind, %reason, "an event was given up");
                     metrics.dead();
                     if heard {
-                        live.tell(Notice { error: Some(reason.clone()), ..notice(Step::Dead) });
+                        let error = Some(reason.clone());
+                        live.tell(Notice { error, stages, ..notice(Step::Dead) });
                     }
                     self.tell(event, &Ended::Dead { reason });
                 }
@@ -342,9 +346,9 @@ impl<'a> Batch<'a> {
 /// How a settlement ends its event.
 enum End {
     Applied,
-    Dead(String),
+    Dead(String, Vec<Stage>),
     /// It waits until then; why, if that was an attempt that failed.
-    Later(Timestamp, Option<String>),
+    Later(Timestamp, Option<String>, Vec<Stage>),
 }
 
 /// The event's stages so far, and one more.

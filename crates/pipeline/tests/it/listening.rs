@@ -40,12 +40,17 @@ async fn every_step_is_told_until_the_end() {
     assert_eq!(heard(&mut listener).await.1, Step::Accepted);
     let Heard::Notice(notice) = listener.next().await else { panic!("the end") };
     assert_eq!((notice.step, notice.error.as_deref()), (Step::Dead, Some("never")));
+    let [stage] = &notice.stages[..] else { panic!("{:?}", notice.stages) };
+    assert_eq!((stage.stage, stage.error.as_deref()), (StageName::Validation, Some("never")));
 
     let events = vec![invalidated(A).id("slow").build()];
     rig.pipeline.take_in(Intake { events, ..Intake::default() }).await.unwrap();
     assert_eq!(heard(&mut listener).await, ("slow".into(), Step::Accepted));
     let Heard::Notice(notice) = listener.next().await else { panic!("the end") };
     assert_eq!((notice.step, notice.due), (Step::Retry, Some(rig.due("slow").await)));
+    assert_eq!(notice.stages.len(), 1);
+    let told = rig.pipeline.snapshot().accept_by_type;
+    assert!(told["trust.invalidated"].count >= 3, "{told:?}");
     rig.move_to(rig.due("slow").await);
     assert_eq!(heard(&mut listener).await, ("slow".into(), Step::Applied));
     // A duplicate happened before.
