@@ -44,7 +44,7 @@ impl Inner {
     }
 
     /// Does not count a miss overall: another tier may have the value.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lookup_memory<T: Cacheable>(
         &self,
         key: &str,
@@ -81,10 +81,16 @@ impl Inner {
             return None;
         }
         if let Some(started) = started {
-            let namespace = self.stats.namespace(key);
-            self.stats.took(Scope::Memory, namespace, self.clock.elapsed().saturating_sub(started));
+            self.took(key, started);
         }
         Some(value)
+    }
+
+    /// One of the lookups that are timed: beside the way of the others.
+    #[cold]
+    fn took(&self, key: &str, started: Duration) {
+        let namespace = self.stats.namespace(key);
+        self.stats.took(Scope::Memory, namespace, self.clock.elapsed().saturating_sub(started));
     }
 
     /// Why a slot cannot be shown: its time is over, or a record covers it, or it is of another

@@ -269,7 +269,7 @@ struct Get<'a, T> {
 impl<T: Cacheable> Future for Get<'_, T> {
     type Output = Result<Option<Arc<T>>, CacheError>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if let Some(behind) = &mut this.behind {

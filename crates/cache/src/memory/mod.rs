@@ -113,7 +113,7 @@ impl MemoryTier {
     /// and answers with what is shown of it. If that is something, it is a hit. Only the first look
     /// of a request is a use: what is missing would seem to be asked for twice as often as what is
     /// there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get<R>(
         &self,
         key: &str,

@@ -65,7 +65,7 @@ impl<V> Shard<V> {
     }
 
     /// Looks up and counts as use, also when nothing is there.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&mut self, hash: u64, key: &str) -> Option<&Held<V>> {
         self.trials.note(hash);
         match self.find(hash, key) {

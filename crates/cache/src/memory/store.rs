@@ -75,7 +75,7 @@ impl<V> Store<V> {
     }
 
     /// As [`Store::get`], of a `look` that may find nothing to answer; a use or not.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get_if<R>(
         &self,
         key: &str,
