@@ -7,6 +7,7 @@
 //! | `identity` | what is remembered of accepted events; `prune` forgets it |
 //! | `keep` | how much is kept of one DID |
 //! | `lanes` | what waits, by priority |
+//! | `resume` | what an earlier run left there |
 //! | `careful` | one event at a time, after an unclean stop |
 //! | `row` | an event as a row, and back |
 //! | `names` | the numbers of DIDs |
@@ -46,6 +47,7 @@ mod pause;
 mod prune;
 mod readers;
 mod rebuild;
+mod resume;
 mod row;
 mod schema;
 mod settle;
@@ -61,7 +63,7 @@ use lanes::{Entry, Lanes};
 use parking_lot::Mutex;
 use readers::Readers;
 use rhiz_domain::{
-    Clock, Collection, EntityId, EventId, EventType, Pause, Paused, Priority, Tid,
+    Clock, Collection, EntityId, EventId, Pause, Paused, Tid,
     store::{
         Act, AppendError, AuditPage, ChangeReceiver, Claimed, Counts, DeadFilter, DeadPage,
         DeadSelection, Depths, EntityRow, Facts, Index, Intake, Journal, Moved, Progress, Quota,
@@ -100,7 +102,7 @@ impl SqliteStore {
     /// Errors: the file cannot be written, is no database, or was written by a newer version.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let conn = schema::open_writer(path)?;
-        let lanes = waiting(&conn).map_err(|e| from_sqlite(&e))?;
+        let lanes = resume::waiting(&conn).map_err(|e| from_sqlite(&e))?;
         let (feed, changes) = mpsc::channel();
         let writer = Writer::start(conn, Arc::clone(&clock), feed)?;
         Ok(Self {
@@ -197,47 +199,6 @@ impl SqliteStore {
         act.row = row;
         Ok(moved)
     }
-}
-
-/// What the journal holds.
-fn waiting(conn: &Connection) -> rusqlite::Result<Lanes> {
-    let mut lanes = Lanes::default();
-    lanes.pause(pause::read(conn)?);
-    let mut suspicion = careful::Suspicion::begin(conn)?;
-    let mut statement = conn.prepare(
-        "SELECT priority, seq, octet_length(payload), coalesce(replayed_at, accepted_at), due, retry_count, event_type,
-             crashes, CASE WHEN origin LIKE 'file:%' THEN event_id END, origin, place
-         FROM journal ORDER BY priority, seq",
-    )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        // A damaged value does not keep the database from being opened: it is met again when the
-        // event's turn comes.
-        let text = |i: usize| row.get::<_, String>(i).ok();
-        let due: Option<i64> = row.get(4).ok().flatten();
-        let name = text(8)
-            .and_then(|id| EventId::parse(&id).ok())
-            .and_then(|id| lanes::name(&row::origin(&text(9)?, row.get(10).ok()?), &id));
-        let entry = Entry {
-            priority: row.get(0).ok().and_then(Priority::from_number).unwrap_or(Priority::Normal),
-            seq: row.get(1)?,
-            name,
-            event_type: text(6).as_deref().and_then(EventType::parse),
-            crashes: row.get(7).unwrap_or(0),
-            bytes: row.get(2).unwrap_or(0),
-            since: time(row.get(3).unwrap_or(0)),
-            counted: row.get(5).unwrap_or(0) == 0,
-            event: None,
-        };
-        if suspicion.falls_on(&entry, due.is_some()) {
-            lanes.suspect(entry.seq);
-        }
-        match due {
-            Some(due) => lanes.wait(entry, time(due)),
-            None => lanes.push(entry),
-        }
-    }
-    Ok(lanes)
 }
 
 #[async_trait]
