@@ -45,13 +45,19 @@ pub(super) struct Suspicion {
 }
 
 impl Suspicion {
-    /// Notes that the database is in use; suspects nobody if it was closed in order.
+    /// Suspects nobody if the database was closed in order. Writes nothing yet: one that cannot be
+    /// read is left as it is.
     pub(super) fn begin(conn: &Connection) -> rusqlite::Result<Self> {
         let in_use: Option<i64> = conn
             .query_row("SELECT value FROM meta WHERE key = 'in_use'", [], |row| row.get(0))
             .optional()?;
-        conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('in_use', 1)", [])?;
         Ok(Self { unclean: in_use == Some(1), seen: Default::default() })
+    }
+
+    /// Notes that the database is in use.
+    pub(super) fn end(self, conn: &Connection) -> rusqlite::Result<()> {
+        conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('in_use', 1)", [])?;
+        Ok(())
     }
 
     /// Whether this one may have been in hand. To be asked of all, in the order of their lanes.

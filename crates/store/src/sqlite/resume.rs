@@ -47,5 +47,6 @@ pub(super) fn waiting(conn: &Connection) -> rusqlite::Result<Lanes> {
             None => lanes.push(entry),
         }
     }
+    suspicion.end(conn)?;
     Ok(lanes)
 }
