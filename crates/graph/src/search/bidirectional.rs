@@ -26,7 +26,7 @@
 //! edges are sorted by cost, one such edge ends the list.
 
 use super::order::Order;
-use super::task::{INFINITE, NOTHING_LEFT, OutOfTime, STEP_WORK, Task, caps};
+use super::task::{INFINITE, NOTHING_LEFT, OutOfTime, STEP_WORK, Task, caps, least_unmet};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
@@ -186,10 +186,7 @@ impl Scratch {
         let mut steps = 0u32;
         let mut work = [0usize; 2];
         loop {
-            let (top, leaf) = ([self.top(0), self.top(1)], self.leaf);
-            let between = top[0] + top[1];
-            let beyond = [leaf[1] + top[0], leaf[0] + top[1]];
-            let bound = between.min(beyond[0]).min(beyond[1]);
+            let bound = least_unmet([self.top(0), self.top(1)], self.leaf);
             if bound > self.worst || bound >= INFINITE {
                 break;
             }

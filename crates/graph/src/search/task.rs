@@ -35,6 +35,12 @@ pub(super) struct Task<'a> {
     pub(super) compare: &'a dyn Fn(u32, u32) -> Ordering,
 }
 
+/// What a path that has not been met costs at least, from the least key that waits at either end and
+/// that of the cheapest leaf made: see [`bidirectional`](super::bidirectional).
+pub(super) fn least_unmet(top: [u64; 2], leaf: [u64; 2]) -> u64 {
+    (top[0] + top[1]).min(leaf[0] + top[1]).min(leaf[1] + top[0])
+}
+
 /// The time for a search is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OutOfTime;

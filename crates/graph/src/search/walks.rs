@@ -19,7 +19,7 @@
 //! exist: those better than it are all met.
 
 use super::order::Order;
-use super::task::{INFINITE, NOTHING_LEFT, OutOfTime, STEP_WORK, Task, caps};
+use super::task::{INFINITE, NOTHING_LEFT, OutOfTime, STEP_WORK, Task, caps, least_unmet};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
@@ -125,8 +125,7 @@ impl Walks {
         }
         let (mut steps, mut work) = (0u32, [0usize; 2]);
         loop {
-            let (top, leaf) = ([self.top(0), self.top(1)], self.leaf);
-            let bound = (top[0] + top[1]).min(leaf[1] + top[0]).min(leaf[0] + top[1]);
+            let bound = least_unmet([self.top(0), self.top(1)], self.leaf);
             if bound > self.worst || bound >= INFINITE {
                 break;
             }

@@ -142,9 +142,8 @@ async fn a_replay_keeps_its_pace() {
     }
 }
 
-/// What waited for years is no slow event, nor is it the oldest that waits.
-#[tokio::test(start_paused = true)]
-async fn a_replayed_letter_counts_from_its_replay() {
+/// Gives up everything until it is mended.
+fn given_up_until_mended() -> (Rig, Arc<AtomicBool>) {
     let mended = Arc::new(AtomicBool::new(false));
     let works = mended.clone();
     let rig = Rig::new(move |event| match works.load(Ordering::SeqCst) {
@@ -152,6 +151,13 @@ async fn a_replayed_letter_counts_from_its_replay() {
         false => Outcome::Bury { reason: "not yet".into() },
     })
     .started();
+    (rig, mended)
+}
+
+/// What waited for years is no slow event, nor is it the oldest that waits.
+#[tokio::test(start_paused = true)]
+async fn a_replayed_letter_counts_from_its_replay() {
+    let (rig, mended) = given_up_until_mended();
     rig.submit([invalidated(A).id("old")]).await;
     rig.until(|b| b.pipeline.snapshot().events_failed == 1).await;
     mended.store(true, Ordering::SeqCst);
@@ -178,13 +184,7 @@ async fn a_replayed_letter_counts_from_its_replay() {
 /// what came after it stands.
 #[tokio::test(start_paused = true)]
 async fn a_replay_makes_nothing_newer() {
-    let mended = Arc::new(AtomicBool::new(false));
-    let works = mended.clone();
-    let rig = Rig::new(move |event| match works.load(Ordering::SeqCst) {
-        true => apply(event),
-        false => Outcome::Bury { reason: "not yet".into() },
-    })
-    .started();
+    let (rig, mended) = given_up_until_mended();
     let called = |handle: &str| Submission {
         event_type: EventType::IdentityUpdated,
         did: did(A),

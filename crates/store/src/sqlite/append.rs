@@ -60,19 +60,11 @@ impl Append {
     fn check(&self, tx: &Tx<'_>) -> rusqlite::Result<Result<Vec<Receipt>, usize>> {
         let mut own: HashMap<(NamedBy, &EventId), &[u8; 32]> = HashMap::new();
         let mut receipts = Vec::with_capacity(self.events.len());
-        let mut positions: HashMap<&str, i64> = HashMap::new();
+        let mut files = Files::default();
         for (index, (event, fingerprint)) in self.events.iter().enumerate() {
             let seen = match &event.origin {
                 Origin::File { digest, offset } => {
-                    let behind = match positions.get(digest.as_str()) {
-                        Some(position) => *position,
-                        None => {
-                            let position = file_position(tx, digest)?;
-                            positions.insert(digest, position);
-                            position
-                        }
-                    };
-                    (i128::from(*offset) < i128::from(behind)).then_some(true)
+                    files.has_passed(tx, digest, *offset)?.then_some(true)
                 }
                 origin => {
                     let by = NamedBy::of(origin);
@@ -94,13 +86,26 @@ impl Append {
     }
 }
 
-fn file_position(tx: &Tx<'_>, digest: &str) -> rusqlite::Result<i64> {
-    Ok(tx
-        .conn
-        .prepare_cached("SELECT position FROM cursors WHERE source = $1")?
-        .query_row([format!("file:{digest}")], |row| row.get(0))
-        .optional()?
-        .unwrap_or(0))
+/// How far files have been read, each looked up once.
+#[derive(Default)]
+struct Files<'a>(HashMap<&'a str, i64>);
+
+impl<'a> Files<'a> {
+    /// Whether a file has been read beyond this place.
+    fn has_passed(&mut self, tx: &Tx<'_>, digest: &'a str, offset: u64) -> rusqlite::Result<bool> {
+        let position = match self.0.get(digest) {
+            Some(position) => *position,
+            None => {
+                let position: Option<i64> = tx
+                    .conn
+                    .prepare_cached("SELECT position FROM cursors WHERE source = $1")?
+                    .query_row([format!("file:{digest}")], |row| row.get(0))
+                    .optional()?;
+                *self.0.entry(digest).or_insert(position.unwrap_or(0))
+            }
+        };
+        Ok(i128::from(offset) < i128::from(position))
+    }
 }
 
 /// Journals one event under its number. Numbers grow with the order of accepting.
@@ -217,18 +222,10 @@ impl Job for Append {
         if seq > first {
             set_seq(tx, seq - 1)?;
         }
-        let mut positions: HashMap<&str, i64> = HashMap::new();
+        let mut files = Files::default();
         for rejected in &self.rejected {
             if let Origin::File { digest, offset } = &rejected.origin {
-                let behind = match positions.get(digest.as_str()) {
-                    Some(position) => *position,
-                    None => {
-                        let position = file_position(tx, digest)?;
-                        positions.insert(digest, position);
-                        position
-                    }
-                };
-                if i128::from(*offset) < i128::from(behind) {
+                if files.has_passed(tx, digest, *offset)? {
                     continue;
                 }
             }
