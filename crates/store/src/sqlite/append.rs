@@ -224,10 +224,10 @@ impl Job for Append {
         }
         let mut files = Files::default();
         for rejected in &self.rejected {
-            if let Origin::File { digest, offset } = &rejected.origin {
-                if files.has_passed(tx, digest, *offset)? {
-                    continue;
-                }
+            if let Origin::File { digest, offset } = &rejected.origin
+                && files.has_passed(tx, digest, *offset)?
+            {
+                continue;
             }
             reject(tx, rejected)?;
         }
